@@ -1,0 +1,5 @@
+"""Runs Ansible roles as Kubernetes operators. `docs/architecture.md` is the map of this package."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,299 @@
+"""A thin client of the API server: one aiohttp session, raw JSON in and out.
+
+Promises: every call has a deadline of its own; a failure is an `ApiError`, `Unreachable` or `Fenced` and nothing else;
+a write asks the fence first. Does not: retry (the queue does, with back-off), cache, or know any kind.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Self
+
+import aiohttp
+
+from runner.kube.config import Connection
+from runner.kube.errors import ApiError, Unreachable
+from runner.objects import ObjectRef, Raw, Resource
+
+__all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "KubeClient", "Lines", "ListPage"]
+
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
+_DEADLINE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPage:
+    """One page of a list; `continue_token` is empty on the last."""
+
+    items: list[Raw]
+    resource_version: str
+    continue_token: str
+
+
+class Lines:
+    """Cuts a byte stream into lines, whatever the chunks. Lines may be megabytes long, so no reader limit applies."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield each line that `chunk` completes, without its newline; blank ones are dropped."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return (line for line in lines if line.strip())
+
+
+class KubeClient:
+    """Reads and writes raw objects. Close it when done; one per process is enough, the leader elector has its own."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        user_agent: str,
+        check_fence: Callable[[], None] = lambda: None,
+        observe: Callable[[str, str], None] = lambda _method, _code: None,
+    ) -> None:
+        """Args:
+        check_fence: called before each write; raises `Fenced` where the lease is not surely ours.
+        observe: told method and status code (or `<error>`) of each finished call, for metrics.
+        """
+        self.connection = connection
+        self._check_fence = check_fence
+        self._observe = observe
+        self._user_agent = user_agent
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Raw | list[Raw] | None = None,
+        content_type: str = "application/json",
+        deadline_s: float = _DEADLINE_S,
+    ) -> Raw:
+        """Send one request and return the decoded answer.
+
+        Raises:
+            ApiError: the server answered with a failure.
+            Unreachable: no whole answer within `deadline_s`.
+            Fenced: a write that must not be sent.
+        """
+        headers = {"Accept": "application/json"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body, ensure_ascii=False).encode()
+        try:
+            async with (
+                asyncio.timeout(deadline_s),
+                self.open(method, path, params=params, headers=headers, data=data) as response,
+            ):
+                return _decode(await response.read())
+        except TimeoutError as error:
+            raise Unreachable(f"{method} {path}: no answer within {deadline_s:g} s") from error
+
+    @asynccontextmanager
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: Any = None,
+        read_timeout_s: float | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and hand over the open answer, of which the status was checked.
+
+        `read_timeout_s` bounds the silence between two chunks; `None`: silence is allowed.
+        """
+        if method not in _READS:
+            self._check_fence()
+        code = "<error>"
+        try:
+            response = await self._send(method, path, params, headers or {}, data, read_timeout_s)
+            try:
+                code = str(response.status)
+                if response.status >= HTTPStatus.BAD_REQUEST:
+                    raise await _failure(response)
+                yield response
+            finally:
+                response.release()
+        except (aiohttp.ClientError, ConnectionError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise Unreachable(f"{method} {path}: silent for {read_timeout_s} s") from error
+            raise Unreachable(f"{method} {path}: {error or type(error).__name__}") from error
+        finally:
+            self._observe(method, code)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        data: Any,
+        read_timeout_s: float | None,
+    ) -> aiohttp.ClientResponse:
+        session = self.session()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=read_timeout_s)
+        for attempt in (0, 1):
+            credentials = await self.connection.credentials.headers(renew=bool(attempt))
+            response = await session.request(
+                method,
+                self.connection.server + path,
+                params=params,
+                headers={**headers, **credentials},
+                data=data,
+                timeout=timeout,
+                allow_redirects=False,
+            )
+            if response.status != HTTPStatus.UNAUTHORIZED or attempt:
+                break
+            response.release()  # the token may have been rotated under us: read it again, once
+        return response
+
+    def session(self) -> aiohttp.ClientSession:
+        """The one session, made on first use because it belongs to the running loop."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                ssl=self.connection.tls or True, limit=0, keepalive_timeout=60, ttl_dns_cache=30
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers={"User-Agent": self._user_agent},
+                proxy=self.connection.proxy,
+                auto_decompress=False,
+                skip_auto_headers=("Accept-Encoding",),
+            )
+        return self._session
+
+    # Objects
+
+    async def get(self, resource: Resource, ref: ObjectRef) -> Raw:
+        return await self.request("GET", resource.path(ref))
+
+    async def list_page(
+        self,
+        resource: Resource,
+        *,
+        namespace: str = "",
+        limit: int = 500,
+        continue_token: str = "",
+        label_selector: str = "",
+    ) -> ListPage:
+        """Read one page of all objects, or of one namespace's. The list is consistent: no resource version is sent."""
+        params = {"limit": str(limit)}
+        if continue_token:
+            params["continue"] = continue_token
+        if label_selector:
+            params["labelSelector"] = label_selector
+        answer = await self.request("GET", resource.path(namespace=namespace), params=params)
+        meta = answer.get("metadata") or {}
+        return ListPage(
+            items=answer.get("items") or [],
+            resource_version=str(meta.get("resourceVersion") or ""),
+            continue_token=str(meta.get("continue") or ""),
+        )
+
+    async def watch(
+        self,
+        resource: Resource,
+        *,
+        resource_version: str,
+        namespace: str = "",
+        label_selector: str = "",
+        timeout_s: int,
+        read_timeout_s: float,
+    ) -> AsyncIterator[tuple[str, Raw]]:
+        """Yield `(type, object)` of each event, bookmarks included, until the server ends the watch.
+
+        Raises:
+            ApiError: the server refused, or sent an ERROR event (410 among them).
+            Unreachable: the connection broke, stayed silent for `read_timeout_s`, or a line was no JSON.
+        """
+        params = {
+            "watch": "true",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(timeout_s),
+        }
+        if label_selector:
+            params["labelSelector"] = label_selector
+        path = resource.path(namespace=namespace)
+        lines = Lines()
+        async with self.open(
+            "GET", path, params=params, headers={"Accept": "application/json"}, read_timeout_s=read_timeout_s
+        ) as response:
+            async for chunk in response.content.iter_any():
+                for line in lines.feed(chunk):
+                    event = _decode(line)
+                    kind, obj = str(event.get("type") or ""), event.get("object") or {}
+                    if kind == "ERROR":
+                        raise ApiError.of(int(obj.get("code") or 500), obj)
+                    yield kind, obj
+
+    async def create(self, resource: Resource, body: Raw, *, namespace: str = "") -> Raw:
+        return await self.request("POST", resource.path(namespace=namespace), body=body)
+
+    async def replace(self, resource: Resource, ref: ObjectRef, body: Raw, *, deadline_s: float = _DEADLINE_S) -> Raw:
+        return await self.request("PUT", resource.path(ref), body=body, deadline_s=deadline_s)
+
+    async def patch(
+        self,
+        resource: Resource,
+        ref: ObjectRef,
+        body: Raw | list[Raw],
+        *,
+        content_type: str = MERGE_PATCH,
+        subresource: str = "",
+    ) -> Raw:
+        return await self.request(
+            "PATCH", resource.path(ref, subresource=subresource), body=body, content_type=content_type
+        )
+
+    async def delete(self, resource: Resource, ref: ObjectRef, *, uid: str = "") -> Raw:
+        """Delete; with `uid` only that very object, so a namesake made meanwhile is safe."""
+        body: Raw | None = {"preconditions": {"uid": uid}} if uid else None
+        return await self.request("DELETE", resource.path(ref), body=body)
+
+
+def _decode(data: bytes) -> Raw:
+    try:
+        decoded = json.loads(data)
+    except ValueError as error:
+        raise Unreachable(f"the answer is no JSON ({len(data)} bytes)") from error
+    if not isinstance(decoded, dict):
+        raise Unreachable(f"the answer is no JSON object but {type(decoded).__name__}")
+    return decoded
+
+
+async def _failure(response: aiohttp.ClientResponse) -> ApiError:
+    data = await response.read()
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = data.decode(errors="replace")
+    if not isinstance(body, dict):
+        body = str(body)
+    return ApiError.of(response.status, body, response.headers.get("Retry-After"))
