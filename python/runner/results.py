@@ -1,8 +1,27 @@
-"""What a reconcile asks of the queue. Return a `Result` or raise; never both."""
+"""What a reconcile asks of the queue. Return a `Result` or raise; never both.
+
+    ReconcileError       expected; the queue retries with back-off
+    └── TerminalError    expected; only a change of the object can help, so no retry
+"""
 
 from dataclasses import dataclass
 
-__all__ = ["Result"]
+__all__ = ["ReconcileError", "Result", "TerminalError"]
+
+
+class ReconcileError(Exception):
+    """A reconcile failed in a way that happens in normal life; already told to the user, retried with back-off."""
+
+    reason: str
+    """CamelCase, from a closed set; for logs and metrics."""
+
+    def __init__(self, reason: str, message: str = "") -> None:
+        super().__init__(f"{reason}: {message}" if message else reason)
+        self.reason = reason
+
+
+class TerminalError(ReconcileError):
+    """As it stands, this object can never be reconciled; nothing is tried until it changes."""
 
 
 @dataclass(frozen=True, slots=True)

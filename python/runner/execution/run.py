@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
+from runner.content import Content
 from runner.execution.outcome import RunOutcome
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 
-__all__ = ["Content", "Execute", "RunSpec"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """What to run: exactly one of `role` and `playbook`, an absolute path."""
-
-    role: Path | None = None
-    playbook: Path | None = None
+__all__ = ["Execute", "RunSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

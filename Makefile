@@ -1,0 +1,83 @@
+# `make help` lists the targets. Everything they need is installed into .venv and the binary cache by themselves.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+N ?= 100
+CLUSTER ?= embedded
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements-dev.txt requirements-collections.txt scripts/find-python scripts/unpack_collection.py pyproject.toml
+	@python=$$(./scripts/find-python) && echo "==> virtual environment with $$python" && \
+	  rm -rf $(VENV) && "$$python" -m venv $(VENV)
+	@echo "==> locked dependencies" && $(BIN)/pip install --quiet --require-hashes --only-binary=:all: -r requirements-dev.txt
+	@echo "==> kubernetes.core" && rm -rf $(VENV)/wheels && \
+	  $(BIN)/pip download --quiet --require-hashes --no-deps --only-binary=:all: -d $(VENV)/wheels -r requirements-collections.txt && \
+	  $(BIN)/python scripts/unpack_collection.py $(VENV)/wheels kubernetes.core && rm -rf $(VENV)/wheels
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message (CLUSTER=embedded|kind|current)
+	@$(BIN)/python -m demo --cluster $(CLUSTER)
+
+.PHONY: test
+test: check ## Everything that must pass: check, integration and end-to-end tests
+	@$(BIN)/python -m cluster build
+	@$(BIN)/pytest -m "integration or e2e" --durations=15
+
+.PHONY: check
+check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline --quiet
+	$(BIN)/pytest -q -m "not integration and not e2e"
+
+.PHONY: bench
+bench: $(READY) ## Measure N Echoes (default 100) from creation to Job, and a no-op resync
+	@$(BIN)/python -m bench --count $(N)
+
+.PHONY: run
+run: $(READY) ## Run the operator here, against the current kubeconfig context
+	$(BIN)/ansible-operator run --strict --log-format console
+
+.PHONY: cluster-up
+cluster-up: $(READY) ## Build and start the embedded cluster (control plane, and a node where possible)
+	@$(BIN)/python -m cluster up
+
+.PHONY: cluster-down
+cluster-down: $(READY) ## Stop the embedded cluster and undo what it changed on this machine
+	@$(BIN)/python -m cluster down
+
+.PHONY: cluster-status
+cluster-status: $(READY) ## Show the embedded cluster's components
+	@$(BIN)/python -m cluster status
+
+KUBECTL = $(shell command -v kubectl || $(BIN)/python -m cluster which kubectl)
+
+.PHONY: install
+install: $(READY) ## Install the CRDs into the current kubeconfig context
+	$(KUBECTL) apply --server-side -k config/crd
+
+.PHONY: uninstall
+uninstall: $(READY) ## Remove the CRDs, and with them every Echo and ScheduledEcho
+	$(KUBECTL) delete --ignore-not-found -k config/crd
+
+.PHONY: lock
+lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements.txt requirements.in
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements-dev.txt requirements-dev.in
+
+.PHONY: clean
+clean: ## Stop the embedded cluster and remove what was built in this directory (the binary cache stays)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m cluster down --all; fi
+	rm -rf $(VENV) .cluster .work .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist

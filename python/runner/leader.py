@@ -1,0 +1,467 @@
+"""Leadership by a Lease, a fence that says whether we may still write, and a watchdog that ends us if we may not.
+
+Promises: of processes that use the same Lease (ours or client-go's) and see it as it was left, at most one fence holds
+at a time, as long as no clock runs more than lease_duration_s / renew_deadline_s times as fast as another's.
+Does not: recall a request that is already in the socket, or know a holder of a Lease that was deleted before we
+first looked. Instants are the clock's `monotonic`; the wall clock is written into the record for people to read.
+"""
+
+import dataclasses
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPMethod
+from typing import NoReturn, Protocol, Self
+
+from runner import lease
+from runner.clock import Clock
+from runner.kube.errors import ApiError, Fenced, KubeError, Unreachable
+from runner.lease import Claim, LeaseRecord, Move, Sighting
+from runner.logs import fields
+from runner.objects import ObjectRef, Raw
+
+__all__ = [
+    "Fence",
+    "LeaderElector",
+    "LeaderObserver",
+    "LeaderSettings",
+    "LeadershipLost",
+    "LeaseClient",
+    "Watchdog",
+]
+
+logger = logging.getLogger(__name__)
+
+_JITTER = 1.2
+_LOOK_S = 0.5
+"""How soon a leader that was to rest until its next renewal notices that its fence is in doubt."""
+
+
+class LeadershipLost(Exception):  # noqa: N818 - reads as what happened
+    """We lead no longer; `reason` says why. The fence no longer holds."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSettings:
+    """Raises `ValueError` naming the flags where the values cannot work."""
+
+    name: str
+    namespace: str
+    identity: str
+    """Who we are in the record: unique for each process, or a restarted one waits for its own old record."""
+    lease_duration_s: float = 15.0
+    """Seconds without a change of the record before another may take over; whole seconds are written, rounded up."""
+    renew_deadline_s: float = 10.0
+    """Seconds since the last good renewal was sent before we stop. Below lease_duration_s; the gap is the time to kill runs."""
+    retry_period_s: float = 2.0
+    """Seconds between renewals, and at least that between a follower's looks."""
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{flag} must not be empty"
+            for flag, value in (
+                ("--leader-election-id", self.name),
+                ("--leader-election-namespace", self.namespace),
+                ("the leader election identity", self.identity),
+            )
+            if not value
+        ]
+        if not self.retry_period_s > 0:
+            wrong.append(f"--leader-elect-retry-period ({self.retry_period_s:g}s) must be positive")
+        if not _JITTER * self.retry_period_s < self.renew_deadline_s:
+            wrong.append(
+                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s) must be more than "
+                f"{_JITTER:g} times --leader-elect-retry-period ({self.retry_period_s:g}s)"
+            )
+        if not self.renew_deadline_s < self.lease_duration_s < math.inf:
+            wrong.append(
+                f"--leader-elect-lease-duration ({self.lease_duration_s:g}s) must be more than "
+                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s)"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hold:
+    until: float
+    lead_s: float
+    """Wall clock less monotonic when the fence was extended."""
+    dropped: bool = False
+
+
+class Fence:
+    """Whether the lease is surely ours at this instant. Any thread may ask; only the elector extends.
+
+    A hold is one immutable value that is replaced, so no lock is held and a stuck event loop cannot make it last.
+    Where the wall clock has gained more than `jump_s` on the monotonic one, the machine may have stood still without
+    noticing (a paused virtual machine): the fence refuses until the elector has renewed once more.
+    """
+
+    def __init__(self, *, clock: Clock, jump_s: float) -> None:
+        self._clock = clock
+        self._jump_s = jump_s
+        self._hold: _Hold | None = None
+
+    @classmethod
+    def open(cls, *, clock: Clock) -> Self:
+        """Without leader election: holds always."""
+        fence = cls(clock=clock, jump_s=math.inf)
+        fence.extend(math.inf)
+        return fence
+
+    def extend(self, until: float) -> None:
+        """Hold until that instant. Count from when the renewal was sent: it may have taken effect right then."""
+        self._hold = _Hold(until, self._lead_s())
+
+    def drop(self) -> None:
+        """Refuse from now on. The deadline stands, so the watchdog still ends a process that does not stop in time."""
+        hold = self._hold
+        if hold is not None:
+            self._hold = dataclasses.replace(hold, dropped=True)
+
+    def holds(self) -> bool:
+        hold = self._hold
+        return (
+            hold is not None
+            and not hold.dropped
+            and self._clock.monotonic() < hold.until
+            and self._lead_s() - hold.lead_s <= self._jump_s
+        )
+
+    def check(self) -> None:
+        """Pass, or raise `Fenced`."""
+        if not self.holds():
+            raise Fenced("the lease is no longer surely ours")
+
+    def in_doubt(self) -> bool:
+        """Not lapsed, but the wall clock jumped ahead: a renewal would settle it."""
+        hold = self._hold
+        return hold is not None and not hold.dropped and self._lead_s() - hold.lead_s > self._jump_s
+
+    def deadline(self) -> float | None:
+        """The instant by which whatever acts under this fence must have ended; `None`: it never held."""
+        hold = self._hold
+        return None if hold is None else hold.until
+
+    def _lead_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
+
+
+class Watchdog:
+    """A thread that calls `on_lapse` once, when the fence's deadline has passed; it needs no event loop.
+
+    It also runs its course after `Fence.drop`, so call `stop` as soon as nothing acts under the fence any more. Code
+    that keeps the interpreter lock keeps this thread from running too.
+    """
+
+    def __init__(
+        self,
+        fence: Fence,
+        on_lapse: Callable[[], None],
+        *,
+        clock: Clock,
+        wait: Callable[[float], bool] | None = None,
+        period_s: float = 0.2,
+    ) -> None:
+        """Args:
+        on_lapse: kills what must not go on and ends the process; runs on this thread.
+        wait: sleeps that many seconds, true as soon as it is to stop. By default until `stop` is called.
+        period_s: looks at least that often, because a sleep does not count the time a machine is suspended.
+        """
+        self._fence = fence
+        self._on_lapse = on_lapse
+        self._clock = clock
+        self._period_s = period_s
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
+        self._thread = threading.Thread(target=self._run, name="lease-watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for that. Harmless if it was never started, or from `on_lapse` itself."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            deadline = self._fence.deadline()
+            left = math.inf if deadline is None else deadline - self._clock.monotonic()
+            if left <= 0:
+                self._fence.drop()
+                logger.error("lease not renewed in time, ending this process", extra=fields(late_s=round(-left, 3)))
+                self._on_lapse()
+                return
+            if self._wait(min(left, self._period_s)):
+                return
+
+
+class LeaseClient(Protocol):
+    """The part of `kube.client.KubeClient` that the elector calls; one of its own, without a fence."""
+
+    async def request(self, method: str, path: str, *, body: Raw | None = None, deadline_s: float) -> Raw: ...
+
+
+class LeaderObserver(Protocol):
+    """Told what happens, for metrics."""
+
+    def leading(self, leading: bool) -> None: ...  # noqa: FBT001 - the one thing that is told
+
+    def slow_path(self) -> None:
+        """A renewal had to read the Lease first."""
+
+
+class _Unobserved:
+    def leading(self, leading: bool) -> None:  # noqa: FBT001
+        pass
+
+    def slow_path(self) -> None:
+        pass
+
+
+class LeaderElector:
+    """Gets, keeps and gives up one Lease: `acquire`, then `hold` until it raises, then `release`, one after the other."""
+
+    def __init__(
+        self,
+        client: LeaseClient,
+        settings: LeaderSettings,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        fence: Fence,
+        on_new_leader: Callable[[str], None] = lambda _identity: None,
+        observer: LeaderObserver | None = None,
+    ) -> None:
+        """Args:
+        on_new_leader: told each holder that differs from the one before, us included; must return at once.
+        """
+        self._client = client
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._fence = fence
+        self._on_new_leader = on_new_leader
+        self._observer: LeaderObserver = observer or _Unobserved()
+        self._claim = Claim(identity=settings.identity)
+        self._lease: Raw = {}  # as the server gave it last: its resourceVersion and uid make a write conditional
+        self._seen: Sighting | None = None
+        self._mine: LeaseRecord | None = None  # what we wrote last and know to be written
+        self._deadline = -math.inf
+        self._stamped = datetime.min.replace(tzinfo=UTC)
+        self._reported = ""
+
+    @property
+    def leader(self) -> str | None:
+        """Who held the Lease when we last saw it, empty for nobody; `None`: we have not seen it yet."""
+        if self._seen is None:
+            return None
+        return self._seen.record.holder if self._seen.record else ""
+
+    async def acquire(self) -> None:
+        """Return when we lead. Never gives up: an API server that refuses or is away is logged and asked again."""
+        self._observer.leading(False)
+        extra = fields(lease=str(self._ref), identity=self._settings.identity)
+        logger.info("waiting for the lease", extra=extra)
+        while True:
+            after_s = 0.0
+            try:
+                if await self._advance(limit=math.inf):
+                    break
+            except KubeError as error:
+                logger.warning("could not get at the lease", extra=fields(lease=str(self._ref), error=str(error)))
+                after_s = getattr(error, "retry_after_s", None) or 0.0
+            jittered = self._settings.retry_period_s * (1 + _JITTER * self._rng.random())
+            await self._clock.sleep(max(jittered, min(after_s, self._settings.lease_duration_s)))
+        self._observer.leading(True)
+        logger.info("leading", extra=extra)
+
+    async def hold(self) -> NoReturn:
+        """Renew, and raise `LeadershipLost` as soon as the lease is not surely ours. Ended by cancelling it."""
+        try:
+            while True:
+                await self._rest()
+                await self._renew()
+        except LeadershipLost as lost:
+            logger.error("leadership lost", extra=fields(lease=str(self._ref), reason=lost.reason))  # noqa: TRY400
+            raise
+        finally:
+            self._fence.drop()
+            self._observer.leading(False)
+
+    async def release(self) -> bool:
+        """Give the Lease up, so that another need not wait; true once it is known not to be ours any more.
+
+        Call it last: from here on another leader acts. Tries for half of renew_deadline_s.
+        """
+        self._fence.drop()
+        self._observer.leading(False)
+        limit = self._clock.monotonic() + self._settings.renew_deadline_s / 2
+        while self._clock.monotonic() < limit:
+            try:
+                await self._read(limit=limit)
+                seen = self._seen
+                if seen is None or seen.record is None or not self._claim.owns(seen.record):
+                    return True
+                await self._write(Move.RENEW, seen.record.release(now=self._stamp()), limit=limit)
+            except KubeError as error:
+                logger.debug("could not release the lease", extra=fields(lease=str(self._ref), error=str(error)))
+                if not _conflict(error):
+                    await self._clock.sleep(min(self._settings.retry_period_s, 0.5))
+            else:
+                logger.info("lease released", extra=fields(lease=str(self._ref)))
+                return True
+        logger.warning("lease not released, others wait until it expires", extra=fields(lease=str(self._ref)))
+        return False
+
+    # Renewing
+
+    async def _rest(self) -> None:
+        until = self._clock.monotonic() + self._settings.retry_period_s
+        while (left := until - self._clock.monotonic()) > 0 and not self._fence.in_doubt():
+            await self._clock.sleep(min(left, _LOOK_S))
+
+    async def _renew(self) -> None:
+        limit = self._deadline
+        while (started := self._clock.monotonic()) < limit:
+            try:
+                if await self._renew_unread(limit=limit) or await self._advance(limit=limit):
+                    return
+            except KubeError as error:
+                logger.warning("could not renew the lease", extra=fields(lease=str(self._ref), error=str(error)))
+            now = self._clock.monotonic()
+            await self._clock.sleep(max(0.0, min(started + self._settings.retry_period_s, limit) - now))
+        raise LeadershipLost(f"not renewed within {self._settings.renew_deadline_s:g} s")
+
+    async def _renew_unread(self, *, limit: float) -> bool:
+        """Try with one write, on the ground that nobody touched the Lease since ours."""
+        record, version = self._mine, _version(self._lease)
+        if record is None or not version:
+            return False
+        try:
+            return await self._lead(Move.RENEW, record, limit=limit)
+        except KubeError as error:
+            logger.debug("renewing unread failed", extra=fields(lease=str(self._ref), error=str(error)))
+            self._observer.slow_path()
+            return False
+
+    async def _advance(self, *, limit: float) -> bool:
+        """Read the Lease and do what it allows; true if the lease is ours now.
+
+        Raises:
+            LeadershipLost: we led, and the Lease is another's.
+            KubeError: it could not be read or written.
+        """
+        seen = await self._read(limit=limit)
+        move = lease.decide(seen, self._claim, now=self._clock.monotonic())
+        leading = self._mine is not None
+        if leading and seen.record is not None and seen.record.holder and move is not Move.RENEW:
+            raise LeadershipLost(f"the lease is held by {seen.record.holder}")
+        if move is Move.STAND_BY:
+            return False
+        # Deleted under us: put our own record back, with its term and count.
+        known = self._mine if move is Move.CREATE and self._mine else seen.record
+        return await self._lead(move, known or LeaseRecord(transitions=-1), limit=limit)
+
+    async def _lead(self, move: Move, known: LeaseRecord, *, limit: float) -> bool:
+        """Write ourselves in as the holder, and extend the fence if that came back in time."""
+        now, duration_s = self._stamp(), math.ceil(self._settings.lease_duration_s)
+        if move is Move.TAKE_OVER or not self._claim.owns(known):
+            self._claim = dataclasses.replace(self._claim, term=self._claim.term or now)
+            record = known.take(
+                holder=self._claim.identity, term=self._claim.term, renewed=now, duration_s=duration_s
+            )
+        else:
+            record = known.renew(renewed=now, duration_s=duration_s)
+        sent = self._clock.monotonic()
+        await self._write(move, record, limit=limit)
+        until = sent + self._settings.renew_deadline_s
+        if self._clock.monotonic() >= min(until, limit):
+            return False  # answered too late: by now we have to be gone
+        self._mine, self._deadline = record, until
+        self._fence.extend(until)
+        return True
+
+    # The Lease
+
+    @property
+    def _ref(self) -> ObjectRef:
+        return ObjectRef(self._settings.namespace, self._settings.name)
+
+    async def _read(self, *, limit: float) -> Sighting:
+        try:
+            answer = await self._request(HTTPMethod.GET, lease.RESOURCE.path(self._ref), limit=limit)
+        except ApiError as error:
+            if not error.not_found:
+                raise
+            return self._note({}, None)
+        return self._note(answer, LeaseRecord.of(answer))
+
+    async def _write(self, move: Move, record: LeaseRecord, *, limit: float) -> None:
+        if move is Move.CREATE:
+            method, path = HTTPMethod.POST, lease.RESOURCE.path(namespace=self._settings.namespace)
+            meta: Raw = {"name": self._settings.name, "namespace": self._settings.namespace}
+        else:
+            method, path = HTTPMethod.PUT, lease.RESOURCE.path(self._ref)
+            meta = {key: value for key, value in self._lease["metadata"].items() if key != "managedFields"}
+        body: Raw = {
+            "apiVersion": lease.RESOURCE.gvk.api_version,
+            "kind": lease.RESOURCE.gvk.kind,
+            "metadata": meta,
+            "spec": record.as_spec(),
+        }
+        answer = await self._request(method, path, body=body, limit=limit)
+        self._note(answer, record)
+
+    async def _request(self, method: HTTPMethod, path: str, *, body: Raw | None = None, limit: float) -> Raw:
+        """Call with a deadline of its own, so that one hung call does not cost the lease."""
+        left = min(self._settings.renew_deadline_s / 2, limit - self._clock.monotonic())
+        if left <= 0:
+            raise Unreachable(f"{method} {path}: no time left to ask")
+        return await self._client.request(method, path, body=body, deadline_s=left)
+
+    def _note(self, answer: Raw, record: LeaseRecord | None) -> Sighting:
+        before = self._seen
+        if before is not None and before.record != record and not self._claim.owns(record):
+            # A write of ours that is still under way was conditional on what is gone now: it can no longer succeed.
+            self._claim = dataclasses.replace(self._claim, term="")
+        self._lease = answer
+        self._seen = lease.observe(
+            before,
+            record,
+            self._claim,
+            now=self._clock.monotonic(),
+            at_least_s=math.ceil(self._settings.lease_duration_s),
+        )
+        holder = record.holder if record else ""
+        if holder and holder != self._reported:
+            self._on_new_leader(holder)
+        self._reported = holder or self._reported
+        return self._seen
+
+    def _stamp(self) -> str:
+        """The wall clock as the record shows it, never twice the same: others tell that we live by its changing."""
+        now = self._clock.now()
+        if now <= self._stamped:
+            now = now.replace(microsecond=(self._stamped.microsecond + 1) % 1_000_000)
+        self._stamped = now
+        return lease.micro_time(now)
+
+
+def _version(raw: Raw) -> str:
+    return str((raw.get("metadata") or {}).get("resourceVersion") or "")
+
+
+def _conflict(error: KubeError) -> bool:
+    return isinstance(error, ApiError) and error.conflict

@@ -1,0 +1,317 @@
+"""One reconcile of one object: read, decide, run, tell.
+
+Level-triggered: it looks at what is, never at which event brought it here, so any two of its steps may be torn apart
+by a crash and the next reconcile goes on. Nothing is kept between two reconciles of an object.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runner import status
+from runner.clock import Clock
+from runner.decision import Plan, Step, decide
+from runner.execution import extravars
+from runner.execution.outcome import RunOutcome, Verdict
+from runner.execution.run import Execute, RunSpec
+from runner.gateway.server import Access, Gateway, Grant, kubeconfig
+from runner.kube.client import KubeClient
+from runner.kube.discovery import NotServed
+from runner.kube.errors import ApiError
+from runner.logs import fields
+from runner.objects import Meta, ObjectRef, Raw, Resource, RunId
+from runner.recorder import Notice, Recorder, notices_of
+from runner.results import ReconcileError, Result, TerminalError
+from runner.statuswriter import StatusWriter
+from runner.watches import Watch
+
+__all__ = ["ReconcileObserver", "Reconciler", "RunDefaults"]
+
+log = logging.getLogger(__name__)
+
+_ANNOUNCE_AFTER_S = 5.0
+_FINALIZER_ATTEMPTS = 5
+
+
+class ReconcileObserver(Protocol):
+    """Told how runs go, for metrics."""
+
+    def run_started(self, run_id: RunId) -> None: ...
+
+    def run_finished(self, run_id: RunId, outcome: RunOutcome | None) -> None:
+        """`outcome` is `None` where the run was cut off by our own end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDefaults:
+    """What a run gets where neither the watch nor the object says otherwise."""
+
+    reconcile_period_s: float
+    verbosity: int
+    ansible_args: str
+    inject_owner: bool
+    environment: Mapping[str, str]
+    warn_after_s: float
+
+
+class Reconciler:
+    """Serves the objects of one watch."""
+
+    def __init__(
+        self,
+        *,
+        watch: Watch,
+        find: Callable[[], Awaitable[Resource]],
+        client: KubeClient,
+        gateway: Gateway,
+        execute: Execute,
+        recorder: Recorder,
+        defaults: RunDefaults,
+        new_run_id: Callable[[], RunId],
+        clock: Clock,
+        observer: ReconcileObserver,
+    ) -> None:
+        self._watch = watch
+        self._find = find
+        self._client = client
+        self._gateway = gateway
+        self._execute = execute
+        self._recorder = recorder
+        self._defaults = defaults
+        self._new_run_id = new_run_id
+        self._clock = clock
+        self._observer = observer
+        self._statuses = StatusWriter(client, watch.gvk)
+
+    async def reconcile(self, ref: ObjectRef) -> Result:
+        """Bring the world to what the object says.
+
+        Raises:
+            ReconcileError: the run failed, which the object's status tells; the queue tries again.
+            KubeError: the API server could not be asked or told.
+        """
+        try:
+            resource = await self._find()
+            obj = await self._client.get(resource, ref)
+        except NotServed as error:
+            raise ReconcileError("NotServed", str(error)) from error
+        except ApiError as error:
+            if error.not_found:
+                return Result.await_change()
+            raise
+        meta = Meta.of(obj)
+        plan = decide(meta, self._watch, default_period_s=self._defaults.reconcile_period_s)
+        await self._complain(meta, plan)
+        if plan.step is Step.IGNORE:
+            log.debug("nothing to do", extra=fields(ref=ref, reason=plan.reason))
+            return Result.await_change()
+        if plan.step is Step.ADD_FINALIZER:
+            obj = await self._add_finalizer(resource, obj)
+        return await self._serve(resource, obj, plan)
+
+    async def _serve(self, resource: Resource, obj: Raw, plan: Plan) -> Result:
+        meta = Meta.of(obj)
+        run_id = self._new_run_id()
+        finalizing = plan.step is Step.FINALIZE
+        variables = await self._variables(resource, obj, finalizing=finalizing)
+        if self._watch.manage_status and not finalizing:
+            obj = await self._announce_if_awaited(resource, obj)
+        async with self._access(run_id, meta, resource) as access:
+            spec = self._spec(run_id, meta, plan, variables, access)
+            outcome = await self._run(resource, obj, spec)
+        log.info("run finished", extra=_summary(self._watch, meta, outcome))
+        if finalizing and outcome.succeeded:
+            await self._remove_finalizer(resource, meta)
+            return Result.await_change()
+        await self._tell(resource, obj, outcome)
+        if not outcome.succeeded:
+            raise ReconcileError(outcome.verdict.value, status.describe_failure(outcome))
+        after_s = plan.period_s if outcome.requeue_after_s is None else outcome.requeue_after_s
+        return Result.requeue(after_s) if after_s else Result.await_change()
+
+    # What the run is given
+
+    async def _variables(self, resource: Resource, obj: Raw, *, finalizing: bool) -> extravars.ExtraVars:
+        finalizer = self._watch.finalizer if finalizing else None
+        try:
+            return extravars.build(
+                obj,
+                snake_case=self._watch.snake_case_parameters,
+                mark_unsafe=self._watch.mark_unsafe,
+                watch_vars=self._watch.vars,
+                finalizer_vars=finalizer.vars if finalizer else None,
+            )
+        except extravars.BadParameters as error:
+            await self._refuse(resource, obj, str(error))
+            raise TerminalError(status.REFUSED, str(error)) from error
+
+    def _spec(
+        self, run_id: RunId, meta: Meta, plan: Plan, variables: extravars.ExtraVars, access: Access
+    ) -> RunSpec:
+        watch, defaults = self._watch, self._defaults
+        content = watch.content
+        if plan.step is Step.FINALIZE and watch.finalizer is not None and watch.finalizer.content is not None:
+            content = watch.finalizer.content
+        return RunSpec(
+            run_id=run_id,
+            gvk=watch.gvk,
+            ref=meta.ref,
+            content=content,
+            extra_vars=variables.values,
+            kubeconfig=kubeconfig(access, meta.ref.namespace),
+            timeout_s=watch.run_timeout_s,
+            verbosity=defaults.verbosity if plan.verbosity is None else plan.verbosity,
+            ansible_args=defaults.ansible_args,
+            max_artifacts=watch.max_runner_artifacts if plan.max_artifacts is None else plan.max_artifacts,
+            environment=defaults.environment,
+        )
+
+    @asynccontextmanager
+    async def _access(self, run_id: RunId, meta: Meta, resource: Resource) -> AsyncIterator[Access]:
+        grant = Grant(
+            run_id=run_id,
+            owner_gvk=self._watch.gvk,
+            owner_ref=meta.ref,
+            owner_uid=meta.uid,
+            owner_namespaced=resource.namespaced,
+            inject_owner=self._defaults.inject_owner,
+            controller_reference=self._watch.controller_reference,
+            watch_dependents=self._watch.watch_dependent_resources,
+            blacklist=self._watch.blacklist,
+            dry_run=False,
+        )
+        access = self._gateway.grant(grant)
+        try:
+            yield access
+        finally:
+            self._gateway.revoke(access)
+
+    # The run
+
+    async def _run(self, resource: Resource, obj: Raw, spec: RunSpec) -> RunOutcome:
+        log.debug("run starts", extra=fields(ref=spec.ref, run=spec.run_id))
+        outcome: RunOutcome | None = None
+        self._observer.run_started(spec.run_id)
+        try:
+            async with asyncio.TaskGroup() as group:
+                beside = group.create_task(self._beside(resource, obj, spec), name=f"beside run {spec.run_id}")
+                outcome = await self._execute(spec)
+                beside.cancel()
+        finally:
+            self._observer.run_finished(spec.run_id, outcome)
+        return outcome
+
+    async def _beside(self, resource: Resource, obj: Raw, spec: RunSpec) -> None:
+        """What is said about a run while it goes on: that it runs at all, and that it takes very long."""
+        try:
+            await self._clock.sleep(_ANNOUNCE_AFTER_S)
+            if self._watch.manage_status:
+                await self._announce(resource, obj, fresh=False)
+            await self._clock.sleep(self._defaults.warn_after_s - _ANNOUNCE_AFTER_S)
+            seconds = f"{self._defaults.warn_after_s:g}"
+            notice = Notice(type="Warning", reason="RunSlow", message=f"a run is still going on after {seconds} s")
+            await self._recorder.record(self._watch.gvk, Meta.of(obj), (notice,))
+        except Exception as error:  # noqa: BLE001 - a word on the side must not end the run
+            log.warning("the run's progress could not be told", extra=fields(ref=spec.ref, error=error))
+
+    # What is told
+
+    async def _announce_if_awaited(self, resource: Resource, obj: Raw) -> Raw:
+        if not status.needs_announcing(obj.get("status") or {}, Meta.of(obj).generation):
+            return obj
+        return await self._announce(resource, obj, fresh=True)
+
+    async def _announce(self, resource: Resource, obj: Raw, *, fresh: bool) -> Raw:
+        generation = Meta.of(obj).generation
+
+        def compute(old: Raw) -> Raw:
+            return status.running(old, generation=generation, now=self._clock.now())
+
+        written = await self._statuses.write(resource, obj, compute, fresh=fresh)
+        return written.obj if written else obj
+
+    async def _tell(self, resource: Resource, obj: Raw, outcome: RunOutcome) -> None:
+        """Write the status after a run. The role may have written its own part meanwhile, so it is read again."""
+        meta = Meta.of(obj)
+        if not self._watch.manage_status:
+            return
+        known: Raw = obj.get("status") or {}
+
+        def compute(old: Raw) -> Raw:
+            return status.finished(old, outcome, generation=meta.generation, now=self._clock.now())
+
+        written = await self._statuses.write(resource, obj, compute, fresh=False)
+        if written is not None:
+            now: Raw = written.obj.get("status") or {}
+            await self._recorder.record(self._watch.gvk, meta, notices_of(known, now, outcome))
+
+    async def _refuse(self, resource: Resource, obj: Raw, message: str) -> None:
+        meta = Meta.of(obj)
+
+        def compute(old: Raw) -> Raw:
+            return status.refused(old, message, generation=meta.generation, now=self._clock.now())
+
+        if not self._watch.manage_status:
+            return
+        written = await self._statuses.write(resource, obj, compute)
+        if written is not None and written.changed:
+            after: Raw = written.obj.get("status") or {}
+            await self._recorder.record(self._watch.gvk, meta, notices_of(written.before, after))
+
+    async def _complain(self, meta: Meta, plan: Plan) -> None:
+        for complaint in plan.complaints:
+            log.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+
+    # Finalizers: only our own entry is touched, and only as the object stands
+
+    async def _add_finalizer(self, resource: Resource, obj: Raw) -> Raw:
+        assert self._watch.finalizer is not None  # noqa: S101 - Step.ADD_FINALIZER says so
+        meta = Meta.of(obj)
+        return await self._set_finalizers(resource, meta, [*meta.finalizers, self._watch.finalizer.name])
+
+    async def _remove_finalizer(self, resource: Resource, meta: Meta) -> None:
+        """Let the object go. A conflict is read again and retried here, because the run was done."""
+        assert self._watch.finalizer is not None  # noqa: S101 - Step.FINALIZE says so
+        name = self._watch.finalizer.name
+        for _ in range(_FINALIZER_ATTEMPTS):
+            try:
+                current = Meta.of(await self._client.get(resource, meta.ref))
+                if current.uid != meta.uid or name not in current.finalizers:
+                    return
+                rest = [other for other in current.finalizers if other != name]
+                await self._set_finalizers(resource, current, rest)
+            except ApiError as error:
+                if error.not_found:
+                    return
+                if not error.conflict:
+                    raise
+            else:
+                return
+        raise ReconcileError("Conflict", "the object was changed by others each time its finalizer was removed")
+
+    async def _set_finalizers(self, resource: Resource, meta: Meta, finalizers: list[str]) -> Raw:
+        metadata: dict[str, Any] = {"finalizers": finalizers, "resourceVersion": meta.resource_version}
+        return await self._client.patch(resource, meta.ref, {"metadata": metadata})
+
+
+def _summary(watch: Watch, meta: Meta, outcome: RunOutcome) -> dict[str, Any]:
+    changed = sum(outcome.stats.changed.values()) if outcome.stats else 0
+    values: dict[str, Any] = {
+        "kind": watch.gvk.kind,
+        "ref": meta.ref,
+        "generation": meta.generation,
+        "run": outcome.run_id,
+        "verdict": outcome.verdict.value,
+        "rc": outcome.return_code,
+        "seconds": round(outcome.seconds, 3),
+        "changed": changed,
+        "requeue_after_s": outcome.requeue_after_s,
+    }
+    if not outcome.succeeded:
+        values["failure"] = status.describe_failure(outcome)
+    if outcome.verdict is Verdict.SUCCEEDED and outcome.stats is not None and outcome.stats.no_hosts:
+        values["warning"] = "no host matched, so nothing was run"
+    return fields(**values)

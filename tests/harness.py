@@ -1,0 +1,295 @@
+"""What integration tests hold on to: a client with all rights, and an operator as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from runner.clock import SystemClock
+from runner.kube import config
+from runner.kube.client import APPLY, KubeClient
+from runner.kube.discovery import Discovery
+from runner.kube.errors import ApiError
+from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource
+
+ROOT = Path(__file__).resolve().parent.parent
+ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
+SCHEDULED_ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "ScheduledEcho")
+JOB = GroupVersionKind("batch", "v1", "Job")
+CRON_JOB = GroupVersionKind("batch", "v1", "CronJob")
+_CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+
+
+async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: float = 60.0, what: str = "") -> T:
+    """Return the first thing that `look` finds; fail the test when there is none in that many seconds."""
+    end = time.monotonic() + within
+    while True:
+        found = await look()
+        if found:
+            return found
+        assert time.monotonic() < end, f"not within {within:g} s: {what or look.__name__}"
+        await asyncio.sleep(0.1)
+
+
+def echo(name: str, namespace: str, message: str | None = "hello", **spec: Any) -> Raw:
+    """An Echo; `message=None` leaves the whole spec out."""
+    body: Raw = {"apiVersion": ECHO.api_version, "kind": "Echo", "metadata": {"name": name, "namespace": namespace}}
+    if message is not None:
+        body["spec"] = {"message": message, **spec}
+    return body
+
+
+def scheduled_echo(name: str, namespace: str, message: str = "hello", schedule: str = "0 3 * * *", **spec: Any) -> Raw:
+    return {
+        "apiVersion": SCHEDULED_ECHO.api_version,
+        "kind": "ScheduledEcho",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"message": message, "schedule": schedule, **spec},
+    }
+
+
+def condition_of(obj: Raw | None, kind: str) -> Raw:
+    """One condition of an object, or an empty mapping."""
+    conditions = ((obj or {}).get("status") or {}).get("conditions") or []
+    return next((entry for entry in conditions if entry["type"] == kind), {})
+
+
+def succeeded(obj: Raw | None) -> bool:
+    """Whether the object's present generation was reconciled with success."""
+    if obj is None:
+        return False
+    status = obj.get("status") or {}
+    current = status.get("observedGeneration") == obj["metadata"]["generation"]
+    return current and condition_of(obj, "Successful").get("status") == "True"
+
+
+class Api:
+    """Reads and writes by kind, with all rights."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        clock = SystemClock()
+        self.client = KubeClient(config.load(kubeconfig=str(kubeconfig), clock=clock), user_agent="tests")
+        self.discovery = Discovery(self.client, clock=clock)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.client.close()
+
+    async def resource(self, gvk: GroupVersionKind) -> Resource:
+        return await self.discovery.resource(gvk)
+
+    async def apply(self, obj: Raw) -> Raw:
+        """Server-side apply, forced."""
+        resource = await self.resource(GroupVersionKind.of(obj))
+        meta = obj["metadata"]
+        ref = ObjectRef(meta.get("namespace", ""), meta["name"])
+        return await self.client.request(
+            "PATCH",
+            resource.path(ref),
+            params={"fieldManager": "tests", "force": "true"},
+            body=obj,
+            content_type=APPLY,
+        )
+
+    async def create(self, obj: Raw) -> Raw:
+        resource = await self.resource(GroupVersionKind.of(obj))
+        return await self.client.create(resource, obj, namespace=obj["metadata"].get("namespace", ""))
+
+    async def get(self, gvk: GroupVersionKind, namespace: str, name: str) -> Raw | None:
+        """The object, or `None` where there is none."""
+        try:
+            return await self.client.get(await self.resource(gvk), ObjectRef(namespace, name))
+        except ApiError as error:
+            if error.not_found:
+                return None
+            raise
+
+    async def list(self, gvk: GroupVersionKind, namespace: str = "") -> list[Raw]:
+        page = await self.client.list_page(await self.resource(gvk), namespace=namespace, limit=5000)
+        return page.items
+
+    async def patch(self, gvk: GroupVersionKind, namespace: str, name: str, body: Raw, subresource: str = "") -> Raw:
+        return await self.client.patch(
+            await self.resource(gvk), ObjectRef(namespace, name), body, subresource=subresource
+        )
+
+    async def delete(self, gvk: GroupVersionKind, namespace: str, name: str) -> None:
+        await self.client.delete(await self.resource(gvk), ObjectRef(namespace, name))
+
+    async def gone(self, gvk: GroupVersionKind, namespace: str, name: str, *, within: float = 60.0) -> None:
+        async def look() -> bool:
+            return await self.get(gvk, namespace, name) is None
+
+        await eventually(look, within=within, what=f"{gvk.kind} {namespace}/{name} is gone")
+
+    async def until(
+        self,
+        gvk: GroupVersionKind,
+        namespace: str,
+        name: str,
+        check: Callable[[Raw], bool] = lambda _obj: True,
+        *,
+        within: float = 60.0,
+    ) -> Raw:
+        """The object as soon as it exists and passes `check`."""
+
+        async def look() -> Raw | None:
+            obj = await self.get(gvk, namespace, name)
+            return obj if obj is not None and check(obj) else None
+
+        return await eventually(look, within=within, what=f"{gvk.kind} {namespace}/{name}")
+
+    async def install_crds(self, directory: Path) -> None:
+        """Apply every CRD below `directory` and wait until its kind is served."""
+        for file in sorted(directory.glob("*.yaml")):
+            for crd in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+                await self.apply(crd)
+                name = crd["metadata"]["name"]
+                await self.until(
+                    _CRD, "", name, lambda obj: condition_of(obj, "Established").get("status") == "True", within=30
+                )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Operator:
+    """`ansible-operator run` in a process group of its own, in the foreground of nobody."""
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: Path,
+        directory: Path,
+        arguments: Sequence[str] = (),
+        project: Path = ROOT,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        directory.mkdir(parents=True)
+        self.log_file = directory / "operator.log"
+        self.health_port = free_port()
+        self.metrics_port = free_port()
+        self.runs = directory / "tmp"
+        self.runs.mkdir()
+        command = [
+            sys.executable,
+            "-m",
+            "runner",
+            "run",
+            f"--kubeconfig={kubeconfig}",
+            f"--health-probe-bind-address=127.0.0.1:{self.health_port}",
+            f"--metrics-bind-address=127.0.0.1:{self.metrics_port}",
+            "--log-format=json",
+            *arguments,
+        ]
+        self._log = self.log_file.open("wb")
+        self.process = subprocess.Popen(
+            command,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT / "python"),
+                "ANSIBLE_GATHERING": "explicit",
+                "TMPDIR": str(self.runs),
+                **(environment or {}),
+            },
+        )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def lines(self, message: str) -> list[dict[str, Any]]:
+        """Log lines with that constant message."""
+        found = []
+        for line in self.log.splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if record.get("msg") == message:
+                found.append(record)
+        return found
+
+    def probe(self, path: str = "/readyz") -> int:
+        """HTTP status of a probe; 0 while nothing answers."""
+        return self._fetch(self.health_port, path)[0]
+
+    def metrics(self) -> str:
+        return self._fetch(self.metrics_port, "/metrics")[1]
+
+    async def ready(self, *, within: float = 30.0) -> Self:
+        """Wait until the readiness probe passes."""
+
+        async def look() -> bool:
+            assert self.process.poll() is None, f"the operator ended with {self.process.returncode}:\n{self.log}"
+            return await asyncio.to_thread(self.probe) == 200
+
+        await eventually(look, within=within, what="operator ready")
+        return self
+
+    def kill(self) -> None:
+        """kill -9 of the operator process alone, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    async def exit_code(self, *, within: float = 60.0) -> int:
+        return await asyncio.to_thread(self.process.wait, within)
+
+    def run_processes(self) -> list[int]:
+        """Processes of this operator's runs that are alive: they carry its run directory in their environment."""
+        needle = str(self.runs).encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) in {os.getpid(), self.process.pid}:
+                continue
+            try:
+                if needle in (entry / "environ").read_bytes() and (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def dispose(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(45)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._log.close()
+
+    @staticmethod
+    def _fetch(port: int, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
