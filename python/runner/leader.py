@@ -20,7 +20,7 @@ from typing import NoReturn, Protocol, Self
 from runner import lease
 from runner.clock import Clock
 from runner.kube.errors import ApiError, Fenced, KubeError, Unreachable
-from runner.lease import Claim, LeaseRecord, Move, Sighting
+from runner.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
 from runner.logs import fields
 from runner.objects import ObjectRef, Raw
 
@@ -36,7 +36,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_JITTER = 1.2
 _LOOK_S = 0.5
 """How soon a leader that was to rest until its next renewal notices that its fence is in doubt."""
 
@@ -47,47 +46,6 @@ class LeadershipLost(Exception):  # noqa: N818 - reads as what happened
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderSettings:
-    """Raises `ValueError` naming the flags where the values cannot work."""
-
-    name: str
-    namespace: str
-    identity: str
-    """Who we are in the record: unique for each process, or a restarted one waits for its own old record."""
-    lease_duration_s: float = 15.0
-    """Seconds without a change of the record before another may take over; whole seconds are written, rounded up."""
-    renew_deadline_s: float = 10.0
-    """Seconds since the last good renewal was sent before we stop. Below lease_duration_s; the gap is the time to kill runs."""
-    retry_period_s: float = 2.0
-    """Seconds between renewals, and at least that between a follower's looks."""
-
-    def __post_init__(self) -> None:
-        wrong = [
-            f"{flag} must not be empty"
-            for flag, value in (
-                ("--leader-election-id", self.name),
-                ("--leader-election-namespace", self.namespace),
-                ("the leader election identity", self.identity),
-            )
-            if not value
-        ]
-        if not self.retry_period_s > 0:
-            wrong.append(f"--leader-elect-retry-period ({self.retry_period_s:g}s) must be positive")
-        if not _JITTER * self.retry_period_s < self.renew_deadline_s:
-            wrong.append(
-                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s) must be more than "
-                f"{_JITTER:g} times --leader-elect-retry-period ({self.retry_period_s:g}s)"
-            )
-        if not self.renew_deadline_s < self.lease_duration_s < math.inf:
-            wrong.append(
-                f"--leader-elect-lease-duration ({self.lease_duration_s:g}s) must be more than "
-                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s)"
-            )
-        if wrong:
-            raise ValueError("; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +189,7 @@ class _Unobserved:
 
 
 class LeaderElector:
-    """Gets, keeps and gives up one Lease: `acquire`, then `hold` until it raises, then `release`, one after the other."""
+    """Gets, keeps and gives up one Lease: `acquire`, then `hold` until it raises or is cancelled, then `release`."""
 
     def __init__(
         self,
@@ -281,8 +239,8 @@ class LeaderElector:
                     break
             except KubeError as error:
                 logger.warning("could not get at the lease", extra=fields(lease=str(self._ref), error=str(error)))
-                after_s = getattr(error, "retry_after_s", None) or 0.0
-            jittered = self._settings.retry_period_s * (1 + _JITTER * self._rng.random())
+                after_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
+            jittered = self._settings.retry_period_s * (1 + lease.JITTER * self._rng.random())
             await self._clock.sleep(max(jittered, min(after_s, self._settings.lease_duration_s)))
         self._observer.leading(True)
         logger.info("leading", extra=extra)
@@ -298,6 +256,7 @@ class LeaderElector:
             raise
         finally:
             self._fence.drop()
+            self._mine = None
             self._observer.leading(False)
 
     async def release(self) -> bool:
@@ -306,24 +265,27 @@ class LeaderElector:
         Call it last: from here on another leader acts. Tries for half of renew_deadline_s.
         """
         self._fence.drop()
-        self._observer.leading(False)
-        limit = self._clock.monotonic() + self._settings.renew_deadline_s / 2
+        if not self._claim.term:
+            return True
+        budget_s = self._settings.renew_deadline_s / 2
+        limit = self._clock.monotonic() + budget_s
         while self._clock.monotonic() < limit:
             try:
-                await self._read(limit=limit)
-                seen = self._seen
-                if seen is None or seen.record is None or not self._claim.owns(seen.record):
-                    return True
-                await self._write(Move.RENEW, seen.record.release(now=self._stamp()), limit=limit)
+                await self._release_once(limit=min(limit, self._clock.monotonic() + budget_s / 2))
             except KubeError as error:
                 logger.debug("could not release the lease", extra=fields(lease=str(self._ref), error=str(error)))
                 if not _conflict(error):
-                    await self._clock.sleep(min(self._settings.retry_period_s, 0.5))
+                    await self._clock.sleep(min(_LOOK_S, limit - self._clock.monotonic()))
             else:
                 logger.info("lease released", extra=fields(lease=str(self._ref)))
                 return True
         logger.warning("lease not released, others wait until it expires", extra=fields(lease=str(self._ref)))
         return False
+
+    async def _release_once(self, *, limit: float) -> None:
+        seen = await self._read(limit=limit)
+        if seen.record is not None and self._claim.owns(seen.record):
+            await self._write(Move.RENEW, seen.record.release(now=self._stamp()), limit=limit)
 
     # Renewing
 
@@ -346,8 +308,8 @@ class LeaderElector:
 
     async def _renew_unread(self, *, limit: float) -> bool:
         """Try with one write, on the ground that nobody touched the Lease since ours."""
-        record, version = self._mine, _version(self._lease)
-        if record is None or not version:
+        record = self._mine
+        if record is None or not lease.version(self._lease):
             return False
         try:
             return await self._lead(Move.RENEW, record, limit=limit)
@@ -379,9 +341,7 @@ class LeaderElector:
         now, duration_s = self._stamp(), math.ceil(self._settings.lease_duration_s)
         if move is Move.TAKE_OVER or not self._claim.owns(known):
             self._claim = dataclasses.replace(self._claim, term=self._claim.term or now)
-            record = known.take(
-                holder=self._claim.identity, term=self._claim.term, renewed=now, duration_s=duration_s
-            )
+            record = known.take(holder=self._claim.identity, term=self._claim.term, renewed=now, duration_s=duration_s)
         else:
             record = known.renew(renewed=now, duration_s=duration_s)
         sent = self._clock.monotonic()
@@ -411,16 +371,11 @@ class LeaderElector:
     async def _write(self, move: Move, record: LeaseRecord, *, limit: float) -> None:
         if move is Move.CREATE:
             method, path = HTTPMethod.POST, lease.RESOURCE.path(namespace=self._settings.namespace)
-            meta: Raw = {"name": self._settings.name, "namespace": self._settings.namespace}
-        else:
+        elif lease.version(self._lease):
             method, path = HTTPMethod.PUT, lease.RESOURCE.path(self._ref)
-            meta = {key: value for key, value in self._lease["metadata"].items() if key != "managedFields"}
-        body: Raw = {
-            "apiVersion": lease.RESOURCE.gvk.api_version,
-            "kind": lease.RESOURCE.gvk.kind,
-            "metadata": meta,
-            "spec": record.as_spec(),
-        }
+        else:
+            raise Unreachable("the Lease came without a resourceVersion; not written, for the write would be blind")
+        body = lease.body(self._ref, self._lease, record)
         answer = await self._request(method, path, body=body, limit=limit)
         self._note(answer, record)
 
@@ -433,7 +388,7 @@ class LeaderElector:
 
     def _note(self, answer: Raw, record: LeaseRecord | None) -> Sighting:
         before = self._seen
-        if before is not None and before.record != record and not self._claim.owns(record):
+        if before is not None and record not in (None, before.record) and not self._claim.owns(record):
             # A write of ours that is still under way was conditional on what is gone now: it can no longer succeed.
             self._claim = dataclasses.replace(self._claim, term="")
         self._lease = answer
@@ -457,10 +412,6 @@ class LeaderElector:
             now = now.replace(microsecond=(self._stamped.microsecond + 1) % 1_000_000)
         self._stamped = now
         return lease.micro_time(now)
-
-
-def _version(raw: Raw) -> str:
-    return str((raw.get("metadata") or {}).get("resourceVersion") or "")
 
 
 def _conflict(error: KubeError) -> bool:

@@ -15,14 +15,71 @@ from typing import Any, Self
 from runner import objects
 from runner.objects import Raw
 
-__all__ = ["RESOURCE", "Claim", "LeaseRecord", "Move", "Sighting", "decide", "micro_time", "observe"]
+__all__ = [
+    "JITTER",
+    "RESOURCE",
+    "Claim",
+    "LeaderSettings",
+    "LeaseRecord",
+    "Move",
+    "Sighting",
+    "body",
+    "decide",
+    "micro_time",
+    "observe",
+    "version",
+]
 
 RESOURCE = objects.Resource(
     gvk=objects.GroupVersionKind("coordination.k8s.io", "v1", "Lease"), plural="leases", namespaced=True
 )
 
+JITTER = 1.2
+"""client-go's: a follower waits up to this share of the retry period longer, so that not all ask at once."""
+
 _RELEASED_DURATION_S = 1
 _INT32 = 2**31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSettings:
+    """Raises `ValueError` naming the flags where the values cannot work."""
+
+    name: str
+    namespace: str
+    identity: str
+    """Who we are in the record: unique for each process, or a restarted one waits for its own old record."""
+    lease_duration_s: float = 15.0
+    """Seconds without a change of the record before another may take over; whole seconds are written, rounded up."""
+    renew_deadline_s: float = 10.0
+    """Seconds from the sending of the last good renewal to our end. The gap to lease_duration_s is for killing runs."""
+    retry_period_s: float = 2.0
+    """Seconds between renewals, and at least that between a follower's looks."""
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{flag} must not be empty"
+            for flag, value in (
+                ("--leader-election-id", self.name),
+                ("--leader-election-namespace", self.namespace),
+                ("the leader election identity", self.identity),
+            )
+            if not value
+        ]
+        if not self.retry_period_s > 0:
+            wrong.append(f"--leader-elect-retry-period ({self.retry_period_s:g}s) must be positive")
+        if not JITTER * self.retry_period_s < self.renew_deadline_s:
+            wrong.append(
+                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s) must be more than "
+                f"{JITTER:g} times --leader-elect-retry-period ({self.retry_period_s:g}s)"
+            )
+        if not self.renew_deadline_s < self.lease_duration_s < math.inf:
+            wrong.append(
+                f"--leader-elect-lease-duration ({self.lease_duration_s:g}s) must be more than "
+                f"--leader-elect-renew-deadline ({self.renew_deadline_s:g}s)"
+            )
+        if wrong:
+            raise ValueError("; ".join(wrong))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +138,7 @@ class LeaseRecord:
 
     def release(self, *, now: str) -> Self:
         """Given up: the next one need not wait."""
-        return type(self)(
-            duration_s=_RELEASED_DURATION_S, acquired=now, renewed=now, transitions=self.transitions
-        )
+        return type(self)(duration_s=_RELEASED_DURATION_S, acquired=now, renewed=now, transitions=self.transitions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +179,9 @@ class Move(enum.Enum):
     STAND_BY = "stand by"
 
 
-def observe(before: Sighting | None, record: LeaseRecord | None, claim: Claim, *, now: float, at_least_s: float) -> Sighting:
+def observe(
+    before: Sighting | None, record: LeaseRecord | None, claim: Claim, *, now: float, at_least_s: float
+) -> Sighting:
     """Note what was read at `now`, an instant after the answer came.
 
     Only a change counts, and only the instant at which we saw it: no time in the record is believed. Another holder
@@ -155,9 +212,30 @@ def decide(seen: Sighting, claim: Claim, *, now: float) -> Move:
     return Move.CREATE if seen.record is None else Move.TAKE_OVER
 
 
+def body(ref: objects.ObjectRef, read: Mapping[str, Any], record: LeaseRecord) -> Raw:
+    """The Lease to send. Over one that was `read`: with its version and uid, so that only that very one is replaced."""
+    meta = {key: value for key, value in _metadata(read).items() if key != "managedFields"}
+    return {
+        "apiVersion": RESOURCE.gvk.api_version,
+        "kind": RESOURCE.gvk.kind,
+        "metadata": {**meta, "namespace": ref.namespace, "name": ref.name},
+        "spec": record.as_spec(),
+    }
+
+
+def version(read: Mapping[str, Any]) -> str:
+    """The resource version that a write has to name; empty where none was given."""
+    return _text(_metadata(read).get("resourceVersion"))
+
+
 def micro_time(instant: datetime) -> str:
     """Format as metav1.MicroTime does: always six digits of a second, `Z`."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _metadata(read: Mapping[str, Any]) -> Mapping[str, Any]:
+    meta = read.get("metadata")
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _text(value: Any) -> str:

@@ -117,6 +117,7 @@ class Reconciler:
         run_id = self._new_run_id()
         finalizing = plan.step is Step.FINALIZE
         variables = await self._variables(resource, obj, finalizing=finalizing)
+        await self._warn_of_templates(obj, variables)
         if self._watch.manage_status and not finalizing:
             obj = await self._announce_if_awaited(resource, obj)
         async with self._access(run_id, meta, resource) as access:
@@ -195,12 +196,12 @@ class Reconciler:
         log.debug("run starts", extra=fields(ref=spec.ref, run=spec.run_id))
         outcome: RunOutcome | None = None
         self._observer.run_started(spec.run_id)
+        beside = asyncio.create_task(self._beside(resource, obj, spec), name=f"beside run {spec.run_id}")
         try:
-            async with asyncio.TaskGroup() as group:
-                beside = group.create_task(self._beside(resource, obj, spec), name=f"beside run {spec.run_id}")
-                outcome = await self._execute(spec)
-                beside.cancel()
+            outcome = await self._execute(spec)
         finally:
+            beside.cancel()
+            await asyncio.wait({beside})
             self._observer.run_finished(spec.run_id, outcome)
         return outcome
 
@@ -264,6 +265,18 @@ class Reconciler:
     async def _complain(self, meta: Meta, plan: Plan) -> None:
         for complaint in plan.complaints:
             log.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+
+    async def _warn_of_templates(self, obj: Raw, variables: extravars.ExtraVars) -> None:
+        meta = Meta.of(obj)
+        if not variables.suspicious or (obj.get("status") or {}).get("observedGeneration") == meta.generation:
+            return
+        notice = Notice(
+            type="Warning",
+            reason="TemplateNotRendered",
+            message=f"{', '.join(variables.suspicious)}: looks like a template and is passed on as plain text; "
+            "markUnsafe: false in watches.yaml would render it, with all the operator's rights",
+        )
+        await self._recorder.record(self._watch.gvk, meta, (notice,))
 
     # Finalizers: only our own entry is touched, and only as the object stands
 

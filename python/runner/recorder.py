@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 
 _EVENTS = Resource(gvk=GroupVersionKind("", "v1", "Event"), plural="events", namespaced=True)
 _MESSAGE_LIMIT = 1024
-"""The API server refuses longer messages."""
+"""Bytes; the API server refuses longer messages."""
+_NAME_LIMIT = 230
+"""Leaves room for the suffix in a name of 253 characters."""
 _DEADLINE_S = 5.0
 
 
@@ -99,7 +101,7 @@ class Recorder:
             "apiVersion": "v1",
             "kind": "Event",
             # A name as client-go makes it; two Events of one object never share a nanosecond.
-            "metadata": {"name": f"{meta.ref.name}.{time.time_ns():x}", "namespace": namespace},
+            "metadata": {"name": f"{meta.ref.name[:_NAME_LIMIT]}.{time.time_ns():x}", "namespace": namespace},
             "involvedObject": {
                 "apiVersion": gvk.api_version,
                 "kind": gvk.kind,
@@ -110,7 +112,7 @@ class Recorder:
             },
             "type": notice.type,
             "reason": notice.reason,
-            "message": notice.message[:_MESSAGE_LIMIT],
+            "message": notice.message.encode()[:_MESSAGE_LIMIT].decode(errors="ignore"),
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._instance,

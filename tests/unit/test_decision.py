@@ -1,0 +1,92 @@
+"""What is done with an object follows from how it looks, not from what happened to it."""
+
+from typing import Any
+
+import pytest
+
+from runner.content import Content
+from runner.decision import Plan, Step, decide
+from runner.objects import GroupVersionKind, Meta, ObjectRef
+from runner.predicates import Selector
+from runner.watches import Finalizer, Watch
+
+FINALIZER = Finalizer(name="mmontes.io/finalizer", content=None, vars={"gone": True})
+
+
+def watch(**options: Any) -> Watch:
+    return Watch(gvk=GroupVersionKind("mmontes.io", "v1alpha1", "Echo"), content=Content(), **options)
+
+
+def meta(**values: Any) -> Meta:
+    return Meta(ref=ObjectRef("a", "x"), **({"labels": {}, "annotations": {}} | values))
+
+
+def plan(of: Meta, by: Watch) -> Plan:
+    return decide(of, by, default_period_s=36000)
+
+
+def test_a_living_object_is_run() -> None:
+    assert plan(meta(), watch()) == Plan(step=Step.RUN, period_s=36000)
+
+
+def test_finalizer_is_added_before_the_first_run() -> None:
+    """A run before it could make something that nobody cleans up."""
+    assert plan(meta(), watch(finalizer=FINALIZER)).step is Step.ADD_FINALIZER
+    assert plan(meta(finalizers=("other",)), watch(finalizer=FINALIZER)).step is Step.ADD_FINALIZER
+    assert plan(meta(finalizers=("mmontes.io/finalizer",)), watch(finalizer=FINALIZER)).step is Step.RUN
+
+
+def test_a_deleted_object_that_waits_for_us_is_finalized() -> None:
+    deleted = meta(deleting=True, finalizers=("other", "mmontes.io/finalizer"))
+    assert plan(deleted, watch(finalizer=FINALIZER)).step is Step.FINALIZE
+
+
+@pytest.mark.parametrize("finalizers", [(), ("other",)])
+def test_a_deleted_object_that_does_not_wait_for_us_is_left_alone(finalizers: tuple[str, ...]) -> None:
+    """Its finalizer may not be added any more, and a run would make children that outlive it."""
+    assert plan(meta(deleting=True, finalizers=finalizers), watch(finalizer=FINALIZER)).step is Step.IGNORE
+    assert plan(meta(deleting=True, finalizers=finalizers), watch()).step is Step.IGNORE
+
+
+def test_selector_holds_in_the_reconcile_too() -> None:
+    """A child's event or a timer brings an object here that no longer matches."""
+    chosen = watch(selector=Selector.parse({"matchLabels": {"app": "x"}}))
+    assert plan(meta(labels={"app": "x"}), chosen).step is Step.RUN
+    ignored = plan(meta(labels={"app": "y"}), chosen)
+    assert (ignored.step, ignored.reason) == (Step.IGNORE, "labels do not match the watch's selector")
+
+
+def test_deletion_is_served_although_the_selector_no_longer_matches() -> None:
+    """Otherwise taking the label off and deleting would leave the finalizer for ever."""
+    chosen = watch(selector=Selector.parse({"matchLabels": {"app": "x"}}), finalizer=FINALIZER)
+    assert plan(meta(deleting=True, finalizers=("mmontes.io/finalizer",)), chosen).step is Step.FINALIZE
+
+
+@pytest.mark.parametrize(
+    ("annotation", "in_watch", "expected"),
+    [(None, None, 36000), (None, 60.0, 60), (None, 0.0, 0), ("30s", 60.0, 30), ("0s", 60.0, 0)],
+)
+def test_period_annotation_beats_watch_beats_flag(
+    annotation: str | None, in_watch: float | None, expected: float
+) -> None:
+    annotations = {"ansible.sdk.operatorframework.io/reconcile-period": annotation} if annotation else {}
+    assert plan(meta(annotations=annotations), watch(reconcile_period_s=in_watch)).period_s == expected
+
+
+@pytest.mark.parametrize("value", ["30", "soon", "-1m", "1ns", ""])
+def test_bad_period_annotation_is_ignored_and_named(value: str) -> None:
+    """A CR author must not be able to spin the operator, nor to stop it by a typo."""
+    found = plan(meta(annotations={"ansible.sdk.operatorframework.io/reconcile-period": value}), watch())
+    assert found.period_s == 36000
+    (complaint,) = found.complaints
+    assert "ansible.sdk.operatorframework.io/reconcile-period" in complaint
+    assert repr(value) in complaint
+
+
+def test_verbosity_and_artifacts_come_from_annotations_within_bounds() -> None:
+    prefix = "ansible.sdk.operatorframework.io/"
+    found = plan(meta(annotations={prefix + "verbosity": "4", prefix + "max-runner-artifacts": "0"}), watch())
+    assert (found.verbosity, found.max_artifacts, found.complaints) == (4, 0, ())
+    found = plan(meta(annotations={prefix + "verbosity": "8", prefix + "max-runner-artifacts": "-1"}), watch())
+    assert (found.verbosity, found.max_artifacts) == (None, None)
+    assert len(found.complaints) == 2
