@@ -30,7 +30,7 @@ from runner.watches import Watch
 
 __all__ = ["ReconcileObserver", "Reconciler", "RunDefaults"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _ANNOUNCE_AFTER_S = 5.0
 _FINALIZER_ATTEMPTS = 5
@@ -106,7 +106,7 @@ class Reconciler:
         plan = decide(meta, self._watch, default_period_s=self._defaults.reconcile_period_s)
         await self._complain(meta, plan)
         if plan.step is Step.IGNORE:
-            log.debug("nothing to do", extra=fields(ref=ref, reason=plan.reason))
+            logger.debug("nothing to do", extra=fields(ref=ref, reason=plan.reason))
             return Result.await_change()
         if plan.step is Step.ADD_FINALIZER:
             obj = await self._add_finalizer(resource, obj)
@@ -123,7 +123,7 @@ class Reconciler:
         async with self._access(run_id, meta, resource) as access:
             spec = self._spec(run_id, meta, plan, variables, access)
             outcome = await self._run(resource, obj, spec)
-        log.info("run finished", extra=_summary(self._watch, meta, outcome))
+        logger.info("run finished", extra=_summary(self._watch, meta, outcome))
         if finalizing and outcome.succeeded:
             await self._remove_finalizer(resource, meta)
             return Result.await_change()
@@ -193,7 +193,7 @@ class Reconciler:
     # The run
 
     async def _run(self, resource: Resource, obj: Raw, spec: RunSpec) -> RunOutcome:
-        log.debug("run starts", extra=fields(ref=spec.ref, run=spec.run_id))
+        logger.debug("run starts", extra=fields(ref=spec.ref, run=spec.run_id))
         outcome: RunOutcome | None = None
         self._observer.run_started(spec.run_id)
         beside = asyncio.create_task(self._beside(resource, obj, spec), name=f"beside run {spec.run_id}")
@@ -216,7 +216,7 @@ class Reconciler:
             notice = Notice(type="Warning", reason="RunSlow", message=f"a run is still going on after {seconds} s")
             await self._recorder.record(self._watch.gvk, Meta.of(obj), (notice,))
         except Exception as error:  # noqa: BLE001 - a word on the side must not end the run
-            log.warning("the run's progress could not be told", extra=fields(ref=spec.ref, error=error))
+            logger.warning("the run's progress could not be told", extra=fields(ref=spec.ref, error=error))
 
     # What is told
 
@@ -264,7 +264,7 @@ class Reconciler:
 
     async def _complain(self, meta: Meta, plan: Plan) -> None:
         for complaint in plan.complaints:
-            log.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+            logger.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
 
     async def _warn_of_templates(self, obj: Raw, variables: extravars.ExtraVars) -> None:
         meta = Meta.of(obj)

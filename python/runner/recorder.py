@@ -21,7 +21,7 @@ from runner.status import condition, describe_failure
 
 __all__ = ["Notice", "Recorder", "notices_of"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _EVENTS = Resource(gvk=GroupVersionKind("", "v1", "Event"), plural="events", namespaced=True)
 _MESSAGE_LIMIT = 1024
@@ -86,13 +86,13 @@ class Recorder:
             except ApiError as error:
                 self._denied(error)
             except (KubeError, TimeoutError) as error:
-                log.debug("event not written", extra=fields(ref=meta.ref, reason=notice.reason, error=error))
+                logger.debug("event not written", extra=fields(ref=meta.ref, reason=notice.reason, error=error))
 
     def _denied(self, error: ApiError) -> None:
         self._count_denied()
         if not self._told:
             self._told = True
-            log.warning("events cannot be written; this is said once", extra=fields(error=error))
+            logger.warning("events cannot be written; this is said once", extra=fields(error=error))
 
     def _event(self, gvk: GroupVersionKind, meta: Meta, notice: Notice) -> Raw:
         now = format_time(self._clock.now())

@@ -19,7 +19,7 @@ from runner.status import Path, lost, same, without
 
 __all__ = ["StatusWriter", "Written"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 
@@ -101,7 +101,7 @@ class StatusWriter:
             return True
         if not self._told_no_subresource:
             self._told_no_subresource = True
-            log.error(
+            logger.error(
                 "this kind has no status subresource, so no status is written; add it to the CRD, or set manageStatus: false",
                 extra=fields(gvk=self._gvk),
             )
@@ -111,7 +111,7 @@ class StatusWriter:
         new = lost(sent, returned) - self._pruned
         if new:
             self._pruned |= new
-            log.warning(
+            logger.warning(
                 "the CRD has no place for some fields of the status; they are left out from now on",
                 extra=fields(gvk=self._gvk, fields=sorted(".".join(("status", *path)) for path in new)),
             )

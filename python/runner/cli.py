@@ -1,0 +1,104 @@
+"""The command `ansible-operator`: `run` and `version`.
+
+Exit codes: 0 stopped as asked, 1 leadership lost or an unexpected failure, 2 nothing was started because the
+configuration is wrong.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from runner import __version__, logs, settings, watches
+from runner.content import SearchPath
+from runner.kube.config import ConfigError
+from runner.logs import fields
+from runner.manager import ExitCode
+from runner.settings import Settings, SettingsError
+from runner.watches import Loaded, WatchesError
+from runner.wiring import WiringError, build
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command == "version":
+        print(_versions())  # noqa: T201 - this is the command's output
+        return ExitCode.OK
+    if parsed.command == "run":
+        return _run(parsed)
+    parser.print_help()
+    return ExitCode.BAD_CONFIGURATION
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ansible-operator",
+        description="Run Ansible roles and playbooks as a Kubernetes operator, as watches.yaml says.",
+        epilog="Exit codes: 0 stopped as asked, 1 failed or lost the lead, 2 wrong configuration, nothing started.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run the operator",
+        description="Watch the kinds of watches.yaml and run their roles until stopped by SIGTERM. "
+        "A flag beats its environment variable, which beats the default.",
+    )
+    settings.add_flags(run)
+    commands.add_parser("version", help="show the versions of the operator, Ansible and the Kubernetes client")
+    return parser
+
+
+def _versions() -> str:
+    packages = ("ansible-core", "ansible-runner", "kubernetes")
+    known = ", ".join(f"{package} {metadata.version(package)}" for package in packages)
+    return f"ansible-operator {__version__} ({known}, Python {sys.version.split()[0]})"
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    environment = dict(os.environ)
+    try:
+        resolved = settings.resolve(parsed, environment)
+        logs.configure(level=resolved.log_level, json_lines=resolved.log_format == "json")
+        loaded = _load_watches(resolved, environment)
+    except (SettingsError, WatchesError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - for whoever started us, in whatever log format
+        return ExitCode.BAD_CONFIGURATION
+    try:
+        return asyncio.run(_serve(resolved, loaded, environment))
+    except (ConfigError, WiringError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return ExitCode.BAD_CONFIGURATION
+
+
+async def _serve(resolved: Settings, loaded: Loaded, environment: Mapping[str, str]) -> int:
+    manager = build(resolved, loaded.watches, environment)
+    return await manager.run()
+
+
+def _load_watches(resolved: Settings, environment: dict[str, str]) -> Loaded:
+    """Read watches.yaml; what is a warning stops the start under `--strict`."""
+    lookup = environment | {
+        name: value
+        for name, value in (
+            ("ANSIBLE_ROLES_PATH", resolved.ansible_roles_path),
+            ("ANSIBLE_COLLECTIONS_PATH", resolved.ansible_collections_path),
+        )
+        if value
+    }
+    search = SearchPath.of(Path.cwd(), lookup)
+    loaded = watches.load(resolved.watches_file, search=search, environment=environment)
+    if loaded.warnings and resolved.strict:
+        raise WatchesError([f"{warning} (refused under --strict)" for warning in loaded.warnings])
+    for warning in loaded.warnings:
+        logger.warning("watches file", extra=fields(warning=warning))
+    return loaded
