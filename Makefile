@@ -25,7 +25,7 @@ $(READY): requirements-dev.txt requirements-collections.txt scripts/find-python 
 
 .PHONY: demo
 demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message (CLUSTER=embedded|kind|current)
-	@$(BIN)/python -m demo --cluster $(CLUSTER)
+	@$(BIN)/python -m scripts.demo --cluster $(CLUSTER)
 
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests

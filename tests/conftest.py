@@ -1,12 +1,13 @@
 """Shared fixtures. The clusters are real and started once for a whole run of pytest."""
 
-import asyncio
 import itertools
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from harness import Api, Operator
 
 if TYPE_CHECKING:
@@ -25,13 +26,18 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Control
         directory=tmp_path_factory.mktemp("plane"), controller_manager=True, audit=True, tied_to_caller=True
     )
     with ControlPlane.start(options) as plane:
-        asyncio.run(_install_crds(plane.kubeconfig))
+        install_crds(plane)
         yield plane
 
 
-async def _install_crds(kubeconfig: Path) -> None:
-    async with Api(kubeconfig) as api:
-        await api.install_crds(ROOT / "config" / "crd" / "bases")
+def install_crds(plane: "ControlPlane") -> None:
+    """Apply our CRDs and wait until they are served. With kubectl, because some fixtures run inside an event loop."""
+    kubectl = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}"]
+    for arguments in (
+        ["apply", "--server-side", "-k", str(ROOT / "config" / "crd")],
+        ["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"],
+    ):
+        subprocess.run([*kubectl, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -49,18 +55,28 @@ async def namespace(api: Api) -> str:
     return name
 
 
+@pytest.fixture(scope="module")
+def operator(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """One operator for all tests of a module that do it no harm."""
+    running = Operator(
+        kubeconfig=control_plane.kubeconfig,
+        directory=tmp_path_factory.mktemp("shared") / "operator",
+        arguments=("--strict",),
+    )
+    try:
+        yield running.wait_ready()
+    finally:
+        running.dispose()
+
+
 @pytest.fixture
 def start_operator(control_plane: "ControlPlane", tmp_path: Path) -> Iterator[Callable[..., Operator]]:
     """Start operators as processes of their own; what still runs at the end is killed."""
     started: list[Operator] = []
 
-    def start(*arguments: str, **options: object) -> Operator:
-        operator = Operator(
-            kubeconfig=control_plane.kubeconfig,
-            directory=tmp_path / f"operator-{len(started)}",
-            arguments=arguments,
-            **options,  # type: ignore[arg-type]  # the keyword arguments of Operator
-        )
+    def start(*arguments: str, kubeconfig: Path = control_plane.kubeconfig, project: Path = ROOT) -> Operator:
+        directory = tmp_path / f"operator-{len(started)}"
+        operator = Operator(kubeconfig=kubeconfig, directory=directory, arguments=arguments, project=project)
         started.append(operator)
         return operator
 

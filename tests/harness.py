@@ -31,7 +31,9 @@ CRON_JOB = GroupVersionKind("batch", "v1", "CronJob")
 _CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 
 
-async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: float = 60.0, what: str = "") -> T:
+async def eventually[T](
+    look: Callable[[], Awaitable[T | None]], *, within: float = 60.0, every: float = 0.1, what: str = ""
+) -> T:
     """Return the first thing that `look` finds; fail the test when there is none in that many seconds."""
     end = time.monotonic() + within
     while True:
@@ -39,7 +41,7 @@ async def eventually[T](look: Callable[[], Awaitable[T | None]], *, within: floa
         if found:
             return found
         assert time.monotonic() < end, f"not within {within:g} s: {what or look.__name__}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(every)
 
 
 def echo(name: str, namespace: str, message: str | None = "hello", **spec: Any) -> Raw:
@@ -154,13 +156,17 @@ class Api:
 
     async def install_crds(self, directory: Path) -> None:
         """Apply every CRD below `directory` and wait until its kind is served."""
-        for file in sorted(directory.glob("*.yaml")):
-            for crd in yaml.safe_load_all(file.read_text(encoding="utf-8")):
-                await self.apply(crd)
-                name = crd["metadata"]["name"]
-                await self.until(
-                    _CRD, "", name, lambda obj: condition_of(obj, "Established").get("status") == "True", within=30
-                )
+        for crd in _manifests(directory):
+            await self.apply(crd)
+            name = crd["metadata"]["name"]
+            await self.until(
+                _CRD, "", name, lambda obj: condition_of(obj, "Established").get("status") == "True", within=30
+            )
+
+
+def _manifests(directory: Path) -> list[Raw]:
+    files = sorted(directory.glob("*.yaml"))
+    return [obj for file in files for obj in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
 
 
 def free_port() -> int:
@@ -240,13 +246,20 @@ class Operator:
 
     async def ready(self, *, within: float = 30.0) -> Self:
         """Wait until the readiness probe passes."""
+        return await asyncio.to_thread(self.wait_ready, within)
 
-        async def look() -> bool:
+    def wait_ready(self, within: float = 30.0) -> Self:
+        end = time.monotonic() + within
+        while self.probe() != 200:
             assert self.process.poll() is None, f"the operator ended with {self.process.returncode}:\n{self.log}"
-            return await asyncio.to_thread(self.probe) == 200
-
-        await eventually(look, within=within, what="operator ready")
+            assert time.monotonic() < end, f"not ready within {within:g} s:\n{self.log}"
+            time.sleep(0.05)
         return self
+
+    def runs_finished(self) -> int:
+        """How many runs of Ansible have ended, by the operator's own count."""
+        lines = self.metrics().splitlines()
+        return sum(int(float(line.split()[-1])) for line in lines if line.startswith("ansible_operator_runs_total{"))
 
     def kill(self) -> None:
         """kill -9 of the operator process alone, as a crash would."""

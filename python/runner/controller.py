@@ -99,7 +99,7 @@ class Controller:
     async def _settle(self, ref: ObjectRef) -> Outcome:
         """Reconcile and tell the queue what comes next."""
         try:
-            result = await self._reconcile(ref)
+            requeue_after_s = (await self._reconcile(ref)).requeue_after_s
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -115,9 +115,9 @@ class Controller:
         except Exception as error:  # noqa: BLE001 - the top of a worker: whatever it is, the others go on
             return self._panicked(ref, error)
         self._queue.forget(ref)
-        if result.requeue_after_s is None:
+        if requeue_after_s is None:
             return "success"
-        self._queue.add_after(ref, result.requeue_after_s)
+        self._queue.add_after(ref, requeue_after_s)
         return "requeue_after"
 
     def _failed(self, ref: ObjectRef, error: ReconcileError | KubeError) -> Outcome:

@@ -5,7 +5,8 @@ Promises:
   is gone was reported as deleted, even when the deletion happened while nobody watched;
 - an object deleted and made again under its name is reported as deleted, then as new;
 - the cache changes before the event is handed on; `on_event` and `project` may raise, it is logged and goes on;
-- a lost watch goes on from its last position; a position the server refuses, or that went silent, means a new list;
+- a watch that broke or fell silent goes on from its last position, once the server has answered and its versions are
+  not behind that position (a restored backup's would be); a position that the server refuses means a new list;
 - failures back off with jitter, and log one line when they begin and one when they end.
 
 Does not hand out what it reads: of each object only the projection is kept. `on_event` runs on the loop and must be
@@ -24,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from runner.clock import Clock
 from runner.kube.client import KubeClient
 from runner.kube.discovery import NotServed
-from runner.kube.errors import ApiError, KubeError
+from runner.kube.errors import ApiError, KubeError, Unreachable
 from runner.logs import fields
 from runner.objects import ObjectRef, Raw, Resource, WatchEvent
 
@@ -41,7 +42,7 @@ _WATCH_INTERVAL_S = 1.0
 _BACKOFF_BASE_S = 0.8
 _BACKOFF_MAX_S = 30.0
 _HEALTHY_AFTER_S = 30.0
-"""A watch that lasted so long starts the back-off anew."""
+"""A watch that lasted so long was accepted: the back-off starts anew."""
 _GONE_AFTER_S = 30.0
 _RETRY_AFTER_MAX_S = 300.0
 """A server may ask for patience, but a slip in a proxy's configuration must not make us deaf for a day."""
@@ -114,10 +115,11 @@ class Informer[T]:
         find: which resource to read. Called before each list, so that a kind may come, go or change its plural;
             it should ask the server and not a memory that a 404 proved wrong. Raises `NotServed` or `KubeError`.
         project: what to keep of an object; may read the raw object but not hold on to it.
-        read_timeout_s: silence after which a watch counts as dead; above the minute between two bookmarks.
+        read_timeout_s: silence after which a watch counts as dead and the server is asked. Of a kind without changes
+            it may be sound all the same: bookmarks come only where there is something new, so this is routine.
         relist_period_s: seconds after which all is read anew though nothing failed, against events that were lost
-            on the way and a server restored from a backup. It happens between two watches, so up to 300 s later:
-            the default means at least every 15 minutes. `None`: never.
+            on the way, and backups restored of which we saw too little. It happens between two watches, so up to
+            300 s later: the default means at least every 15 minutes. `None`: never.
         name: the kind, for logs.
         """
         self._client = client
@@ -141,7 +143,9 @@ class Informer[T]:
         self._contact = clock.monotonic()
         self._failures = 0
         self._trouble: Trouble | Literal[""] = ""
-        self._trouble_listing = False
+        self._watching = False
+        self._trouble_watching = False
+        self._doubt = False
         self._missing_since: float | None = None
 
     def __len__(self) -> int:
@@ -171,9 +175,13 @@ class Informer[T]:
         self._resource = None
         while True:
             try:
+                self._watching = False
+                if self._resource is not None and self._doubt:
+                    await self._ask(self._resource)
                 now = self._clock.monotonic()
                 if self._resource is None or (self._relist_at is not None and now >= self._relist_at):
                     self._resource = await self._relist()
+                self._watching = True
                 await self._follow(self._resource)
             except (KubeError, NotServed) as error:
                 await self._clock.sleep(self._recover(error))
@@ -191,8 +199,9 @@ class Informer[T]:
         self._contact = now
         self._relist_at = None if self._relist_period_s is None else now + self._relist_period_s
         self._missing_since = None
+        self._doubt = False
         self.synced.set()
-        if self._trouble_listing:
+        if not self._trouble_watching:
             self._works()
         self._observer.listed(len(found), now - started)
         return resource
@@ -246,16 +255,27 @@ class Informer[T]:
                 self._put(ref, held)
             await _breathe(count)
 
+    async def _ask(self, resource: Resource) -> None:
+        """Ask whether the server is there and has at least the versions that we have seen; if not, list anew."""
+        page = await self._client.list_page(
+            resource, namespace=self._namespace, limit=1, label_selector=self._label_selector
+        )
+        self._contact = self._clock.monotonic()
+        self._doubt = False
+        if not self._trouble_watching:
+            self._works()
+        if _order(page.resource_version, self._position) == -1:
+            self._resource = None
+
     # Watch
 
     async def _follow(self, resource: Resource) -> None:
-        """Read one watch to its end.
+        """Read one watch to its end, and wait where that came too soon.
 
         Raises:
             KubeError: it ended otherwise than the server and we had agreed.
         """
         started = self._clock.monotonic()
-        heard = started
         try:
             async for kind, obj in self._client.watch(
                 resource,
@@ -265,23 +285,20 @@ class Informer[T]:
                 timeout_s=self._rng.randint(*_WATCH_S),
                 read_timeout_s=self._read_timeout_s,
             ):
-                heard = self._contact = self._clock.monotonic()
-                self._works()
+                self._heard()
                 self._observer.received(kind if kind in _KINDS else "other")
                 self._apply(kind, obj)
-        except KubeError:
-            now = self._clock.monotonic()
-            if now - heard >= 0.9 * self._read_timeout_s:
-                # Bookmarks come each minute, so silence is no peace: a dead connection, or a server that was
-                # restored from a backup and will be silent until its versions have caught up with our position.
-                self._resource = None
-            raise
         finally:
-            if self._clock.monotonic() - started >= _HEALTHY_AFTER_S:
+            lasted_s = self._clock.monotonic() - started
+            if lasted_s >= _HEALTHY_AFTER_S:
                 self._failures = 0
+                self._trouble_watching = False
+        self._heard()
+        await self._clock.sleep(_WATCH_INTERVAL_S - lasted_s)
+
+    def _heard(self) -> None:
         self._contact = self._clock.monotonic()
         self._works()
-        await self._clock.sleep(_WATCH_INTERVAL_S - (self._contact - started))
 
     def _apply(self, kind: str, obj: Any) -> None:
         if kind not in _KINDS or not isinstance(obj, dict):
@@ -347,29 +364,33 @@ class Informer[T]:
 
     def _recover(self, error: KubeError | NotServed) -> float:
         """Take note of a failure; return for how many seconds to wait."""
+        if self._watching and isinstance(error, Unreachable):
+            # No trouble yet: connections are cut, and a watch without news is silent. The server's answer will tell.
+            logger.debug("watch broke", extra=self._fields(error=str(error)))
+            self._doubt = True
+            return self._backoff_s()
         trouble = _trouble(error)
         self._observer.failed(trouble)
-        self._trouble_listing = self._resource is None
+        self._trouble_watching = self._watching
         if _refuses_position(error):
             self._resource = None
         if trouble == "not_served":
             self._miss()
-        self.problem = f"{self._name}: {error}" if self._name else str(error)
+        if trouble != "expired":
+            self.problem = f"{self._name}: {error}" if self._name else str(error)
         if trouble != self._trouble:
             self._trouble = trouble
             level = logging.INFO if trouble == "expired" else logging.WARNING
             logger.log(level, _WORDS[trouble], extra=self._fields(error=str(error)))
-        return self._delay_s(error, trouble)
-
-    def _delay_s(self, error: KubeError | NotServed, trouble: "Trouble") -> float:
-        asked = (error.retry_after_s if isinstance(error, ApiError) else None) or 0.0
-        if trouble in _POLL_S:
-            own = self._rng.uniform(*_POLL_S[trouble])
-        else:
-            own = self._rng.uniform(0.0, min(_BACKOFF_BASE_S * 2.0 ** min(self._failures, 10), _BACKOFF_MAX_S))
-            self._failures += 1
+        own_s = self._rng.uniform(*_POLL_S[trouble]) if trouble in _POLL_S else self._backoff_s()
+        asked_s = (error.retry_after_s if isinstance(error, ApiError) else None) or 0.0
         # The sum and not the maximum: all who were asked to wait equally long should not come back together.
-        return min(asked, _RETRY_AFTER_MAX_S) + own
+        return min(asked_s, _RETRY_AFTER_MAX_S) + own_s
+
+    def _backoff_s(self) -> float:
+        bound_s = min(_BACKOFF_BASE_S * 2.0 ** min(self._failures, 10), _BACKOFF_MAX_S)
+        self._failures += 1
+        return self._rng.uniform(0.0, bound_s)
 
     def _miss(self) -> None:
         now = self._clock.monotonic()
@@ -380,7 +401,7 @@ class Informer[T]:
                 self._remove(ref)
 
     def _works(self) -> None:
-        if self._trouble:
+        if self.problem:
             logger.info("list and watch work again", extra=self._fields())
         self._trouble = self.problem = ""
 

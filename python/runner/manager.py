@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from runner.clock import Clock
+from runner.informerpool import InformerPool
 from runner.leader import LeaderElector, LeadershipLost, Watchdog
 from runner.logs import fields
 
@@ -63,7 +64,7 @@ class Parts:
 
     servers: Sequence[Serving]
     """In the order of their start."""
-    informers: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+    informers: InformerPool
     controllers: Sequence[Working]
     leadership: Leadership | None
     kill_runs: Callable[[], None]
@@ -102,12 +103,11 @@ class Manager:
                 await server.start()
                 stack.push_async_callback(server.stop)
             async with asyncio.TaskGroup() as group:
-                informers = [group.create_task(run()) for run in self._parts.informers]
+                informers = group.create_task(self._parts.informers.run(), name="informers")
                 try:
                     return await self._lead()
                 finally:
-                    for informer in informers:
-                        informer.cancel()
+                    informers.cancel()
 
     async def _lead(self) -> ExitCode:
         leadership = self._parts.leadership

@@ -17,7 +17,8 @@ from runner.decision import Plan, Step, decide
 from runner.execution import extravars
 from runner.execution.outcome import RunOutcome, Verdict
 from runner.execution.run import Execute, RunSpec
-from runner.gateway.server import Access, Gateway, Grant, kubeconfig
+from runner.gateway.access import Access, Grant, kubeconfig
+from runner.gateway.server import Gateway
 from runner.kube.client import KubeClient
 from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError
@@ -71,9 +72,14 @@ class Reconciler:
         recorder: Recorder,
         defaults: RunDefaults,
         new_run_id: Callable[[], RunId],
+        forget: Callable[[ObjectRef], None],
         clock: Clock,
         observer: ReconcileObserver,
     ) -> None:
+        """Args:
+        find: how the API server serves the watch's kind now.
+        forget: told that an object is gone, so that what was kept of its runs can go too.
+        """
         self._watch = watch
         self._find = find
         self._client = client
@@ -82,6 +88,7 @@ class Reconciler:
         self._recorder = recorder
         self._defaults = defaults
         self._new_run_id = new_run_id
+        self._forget = forget
         self._clock = clock
         self._observer = observer
         self._statuses = StatusWriter(client, watch.gvk)
@@ -100,6 +107,7 @@ class Reconciler:
             raise ReconcileError("NotServed", str(error)) from error
         except ApiError as error:
             if error.not_found:
+                self._forget(ref)
                 return Result.await_change()
             raise
         meta = Meta.of(obj)
@@ -281,13 +289,13 @@ class Reconciler:
     # Finalizers: only our own entry is touched, and only as the object stands
 
     async def _add_finalizer(self, resource: Resource, obj: Raw) -> Raw:
-        assert self._watch.finalizer is not None  # noqa: S101 - Step.ADD_FINALIZER says so
+        assert self._watch.finalizer is not None
         meta = Meta.of(obj)
         return await self._set_finalizers(resource, meta, [*meta.finalizers, self._watch.finalizer.name])
 
     async def _remove_finalizer(self, resource: Resource, meta: Meta) -> None:
         """Let the object go. A conflict is read again and retried here, because the run was done."""
-        assert self._watch.finalizer is not None  # noqa: S101 - Step.FINALIZE says so
+        assert self._watch.finalizer is not None
         name = self._watch.finalizer.name
         for _ in range(_FINALIZER_ATTEMPTS):
             try:

@@ -112,7 +112,7 @@ def failed(
     if condition(new, _RUNNING) is not None:
         _set(new, _entry(_RUNNING, "False", "Running", "Running reconciliation"), now)
     failure = _entry(_FAILURE, "True", "Failed", _cut(legacy_message))
-    _set(new, failure | (result or {}), now)
+    _set(new, {**failure, **(result or {})}, now)
     _set(new, _entry(_SUCCESSFUL, "False", "", ""), now)
     _set_ready(new, "False", reason, _cut(message), generation, now)
     new["observedGeneration"] = generation
@@ -173,7 +173,7 @@ Path = tuple[str, ...]
 
 def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two statuses say the same: times and the counts of `ansibleResult` do not matter."""
-    return _comparable(one) == _comparable(other)
+    return bool(_comparable(one) == _comparable(other))
 
 
 def _comparable(value: Any) -> Any:

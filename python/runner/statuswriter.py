@@ -84,7 +84,8 @@ class StatusWriter:
         changed: dict[str, Any] = {
             key: value for key, value in wanted.items() if value != (current.get("status") or {}).get(key)
         }
-        body: Raw = {"metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid}, "status": changed}
+        # The version tells namesakes apart too; a UID is no precondition of a status write.
+        body: Raw = {"metadata": {"resourceVersion": meta.resource_version}, "status": changed}
         return await self._client.patch(resource, meta.ref, body, subresource="status")
 
     async def _read(self, resource: Resource, meta: Meta) -> Raw | None:
@@ -102,8 +103,8 @@ class StatusWriter:
         if not self._told_no_subresource:
             self._told_no_subresource = True
             logger.error(
-                "this kind has no status subresource, so no status is written; add it to the CRD, or set manageStatus: false",
-                extra=fields(gvk=self._gvk),
+                "this kind has no status subresource, so no status is written",
+                extra=fields(gvk=self._gvk, remedy="add it to the CRD, or set manageStatus: false in watches.yaml"),
             )
         return False
 

@@ -237,7 +237,7 @@ def _finalizer(fields: _Fields | None, search: SearchPath) -> Finalizer | None:
     if not name:
         fields.problem("name", "is required, as in 'mmontes.io/finalizer'")
     content = _content(fields, search, required=False)
-    variables = fields.read("vars", _mapping, {})
+    variables: Mapping[str, Any] = fields.read("vars", _mapping, {})
     if content is None and not variables:
         fields.problem("", "needs a role, a playbook or vars, or it would do nothing")
     fields.finish()

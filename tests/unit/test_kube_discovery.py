@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from runner.kube.discovery import Discovery, NotServed, resources_of
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw, Resource

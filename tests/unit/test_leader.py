@@ -6,10 +6,9 @@ the seed that repeats it. `LEADER_SCHEDULES` is how many such histories are trie
 """
 
 import asyncio
-import copy
 import heapq
 import itertools
-import math
+import logging
 import os
 import random
 import threading
@@ -17,6 +16,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from fakes import FakeClock
 from runner import leader
 from runner.kube.errors import ApiError, Fenced, Unreachable
@@ -28,7 +28,10 @@ ITEM = f"{COLLECTION}/echo"
 
 
 class LeaseServer:
-    """One Lease with the API server's rules: versions, uids, no blind writes. Refuses paths and methods it does not know."""
+    """One Lease with the API server's rules: versions, uids, no blind writes. Refuses calls that it does not know.
+
+    No dict is changed once it was handed over, in either direction, so none is copied.
+    """
 
     def __init__(self):
         self.lease = None
@@ -56,19 +59,17 @@ class LeaseServer:
 
     def edit(self, **changes):
         """What a hand with kubectl edit does: it knows no rules but the server's."""
-        body = copy.deepcopy(self.lease)
-        body["spec"] |= changes
-        self._store(body, uid=body["metadata"]["uid"])
+        self._store({**self.lease, "spec": self.lease["spec"] | changes}, uid=self.lease["metadata"]["uid"])
 
     def _read(self):
         if self.lease is None:
             raise ApiError(404, reason="NotFound")
-        return copy.deepcopy(self.lease)
+        return self.lease
 
     def _store(self, body, *, uid):
         meta = {**body["metadata"], "uid": uid, "resourceVersion": str(next(self._versions))}
-        self.lease = {**copy.deepcopy(body), "metadata": meta}
-        return copy.deepcopy(self.lease)
+        self.lease = {**body, "metadata": meta}
+        return self.lease
 
 
 class Client:
@@ -326,6 +327,37 @@ class TestAcquire:
         assert not acquiring.done()
         assert rig.server.record.holder == "bong"
 
+    async def test_term_begins_with_the_write_that_won(self, rig, started):
+        """Not with the one that lost a race a while before."""
+
+        async def other_was_first(apply, clock, deadline_s):
+            rig.led_by()
+            return apply()
+
+        rig.client.faults = [None, other_was_first]
+        acquiring = started(rig.elector.acquire())
+        await rig.clock.advance(25)
+
+        assert acquiring.done()
+        assert rig.server.record.acquired == rig.server.record.renewed > "2026-01-01T00:00:15"
+
+    async def test_followers_do_not_ask_in_step(self, rig, started):
+        """Retry periods are stretched at random, up to 2.2 times, or all would write at the same instant."""
+        rig.led_by()
+        asked = []
+
+        async def noted(apply, clock, deadline_s):
+            asked.append(clock.monotonic())
+            return apply()
+
+        rig.client.always = noted
+        started(rig.elector.acquire())
+        await rig.clock.advance(14)
+
+        waits = [after - before for before, after in itertools.pairwise(asked)]
+        assert len(set(waits)) == len(waits) > 2
+        assert 2.0 <= min(waits) < max(waits) <= 4.4
+
     async def test_takeover_of_unknown_outcome_is_recognised_as_ours(self, rig, started):
         """The write took effect, its answer was lost: without recognising it we would wait for ourselves to die."""
         rig.client.faults = [None, applied_but_unanswered]
@@ -510,6 +542,20 @@ class TestHold:
         assert len(late) == 2
         assert max(late) <= 0
 
+    async def test_answer_after_the_deadline_comes_too_late(self, rig, started):
+        """A loop that was blocked meanwhile: the watchdog has struck, so the renewal must not open the fence again."""
+        await rig.leading()
+        holding = started(rig.elector.hold())
+        rig.client.always = refused
+        await rig.clock.advance(7)
+        rig.client.always = answered_late(6)
+
+        await rig.clock.advance(7.5)
+
+        assert isinstance(holding.exception(), LeadershipLost)
+        assert not rig.fence.holds()
+        assert rig.fence.deadline() < rig.clock.monotonic()
+
     async def test_recovers_within_the_deadline(self, rig, started):
         """An API server that restarts in five seconds costs nothing."""
         await rig.leading()
@@ -525,6 +571,7 @@ class TestHold:
 
     async def test_deleted_lease_is_put_back_in_the_same_term(self, rig, started):
         """kubectl delete lease: our followers wait a lease duration, so we need not stop."""
+        rig.led_by(holder="")
         await rig.leading()
         holding = started(rig.elector.hold())
         before = rig.server.record
@@ -533,8 +580,8 @@ class TestHold:
         await rig.clock.advance(2)
 
         assert not holding.done()
-        assert (rig.server.record.holder, rig.server.record.acquired) == ("baz", before.acquired)
-        assert rig.server.record.transitions == before.transitions
+        after = rig.server.record
+        assert (after.holder, after.acquired, after.transitions) == ("baz", before.acquired, 5)
 
     async def test_deleted_and_made_again_by_another_ends_it(self, rig, started):
         """The uid in the write sees to it that the new one is not overwritten."""
@@ -909,6 +956,292 @@ class TestWatchdog:
 
     def test_stop_without_start_is_harmless(self):
         Watchdog(Fence.open(clock=FakeClock()), lambda: None, clock=FakeClock()).stop()
+
+
+class Sleep:
+    """What an elector under the model awaits: told to the world, which resumes it when the time has come."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __await__(self):
+        yield self
+
+
+class Call:
+    def __init__(self, method, path, body, deadline_s):
+        self.method, self.path, self.body, self.deadline_s = method, path, body, deadline_s
+
+    def __await__(self):
+        return (yield self)
+
+
+class MachineClock:
+    """A machine's clocks over the world's true time: each with its own rate; the wall clock is set by anyone."""
+
+    def __init__(self, world, rate, offset):
+        self.rate = rate
+        self.wall_s = 0.0
+        self._world = world
+        self._offset = offset
+
+    def monotonic(self):
+        return self._offset + self.rate * self._world.now
+
+    def now(self):
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.rate * self._world.now + self.wall_s)
+
+    async def sleep(self, seconds):
+        await Sleep(max(0.0, seconds))
+
+
+class Process:
+    """One life of an operator on a machine: acquires, holds, and is gone after a loss, a crash or a release."""
+
+    def __init__(self, world, machine, identity):
+        self.world = world
+        self.machine = machine
+        self.identity = identity
+        self.alive = True
+        self.stopping = False
+        self.waits_for = None
+        self.fence = Fence(clock=machine.clock, jump_s=15.0)
+        self.elector = LeaderElector(
+            self, settings(identity=identity), clock=machine.clock, rng=world.rng, fence=self.fence
+        )
+        self._running = self._life()
+
+    async def request(self, method, path, *, body=None, deadline_s):
+        return await Call(method, path, body, deadline_s)
+
+    async def _life(self):
+        await self.elector.acquire()
+        self.world.seen["led"] += 1
+        try:
+            await self.elector.hold()
+        except LeadershipLost as lost:
+            self.world.seen["lost: held by" if "held by" in lost.reason else "lost: not renewed"] += 1
+
+    def stop(self):
+        """SIGTERM with nothing running: stop renewing, release."""
+        self.stopping = True
+        self._running.close()
+        self._running = self.elector.release()
+        self.resume(self.waits_for, None)
+
+    def crash(self):
+        self.alive = False
+        self._running.close()
+
+    def resume(self, waited, answer):
+        """Go on after that wait, unless a crash, a stop or a timeout came first."""
+        if not self.alive or waited is not self.waits_for:
+            return
+        if self.machine.frozen_until > self.world.now:
+            self.world.at(self.machine.frozen_until, lambda: self.resume(waited, answer))
+            return
+        try:
+            step = self._running.throw(answer) if isinstance(answer, Exception) else self._running.send(answer)
+        except StopIteration:
+            self.alive = False
+            return
+        finally:
+            self.world.look()
+        self.waits_for = step
+        if isinstance(step, Call):
+            self.world.send(self, step)
+        else:
+            self.world.at(self.world.now + step.seconds / self.machine.clock.rate, lambda: self.resume(step, None))
+
+
+class Machine:
+    def __init__(self, world, number):
+        self.number = number
+        self.clock = MachineClock(world, world.rng.choice((1.0, 1.4, world.rng.uniform(1.0, 1.4))), 1000.0 * number)
+        self.frozen_until = 0.0
+        self.cut_off_until = 0.0
+        self.process = None
+
+
+class World:
+    """A random history, all of it drawn from one seed: `LENGTH_S` of trouble, then peace for as long."""
+
+    LENGTH_S = 120.0
+    TROUBLE = ("freeze", "cut off", "crash", "stop", "set clock", "edit", "delete", "outage")
+
+    def __init__(self, seed):
+        self.rng = random.Random(seed)
+        self.now = 0.0
+        self.seen = Counter()
+        self.server = LeaseServer()
+        self.down_until = 0.0
+        self.no_start_until = 0.0
+        self.loss = self.rng.choice((0.0, 0.02, 0.2))
+        self.delay_s = self.rng.choice((0.01, 0.3, 2.0))
+        self.shared_identity = self.rng.random() < 0.1
+        self._events = []
+        self._order = itertools.count()
+        self._lives = itertools.count()
+        self.machines = [Machine(self, number) for number in range(3)]
+        for machine in self.machines:
+            self.at(self.rng.uniform(0, 5), lambda machine=machine: self.start(machine))
+        kinds = self.rng.sample(self.TROUBLE, self.rng.randint(1, len(self.TROUBLE)))
+        for kind in self.rng.choices(kinds, k=self.rng.randint(1, 25)):
+            self.at(self.rng.uniform(0, self.LENGTH_S), lambda kind=kind: self.trouble(kind))
+
+    def run(self):
+        while self._events and self._events[0][0] < 2 * self.LENGTH_S:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+
+    def at(self, instant, event):
+        heapq.heappush(self._events, (instant, next(self._order), event))
+
+    def holders(self):
+        return [m.process.identity for m in self.machines if m.process and m.process.alive and m.process.fence.holds()]
+
+    def look(self):
+        """The promise. A fence starts to hold only when its elector ran, so looking after each such step sees all."""
+        assert len(self.holders()) <= 1, f"at {self.now:.3f} s may write: {self.holders()}"
+
+    def start(self, machine):
+        if machine.process is not None and machine.process.alive:
+            return
+        identity = "twin" if self.shared_identity else f"life-{next(self._lives)}"
+        if self.now < self.no_start_until:
+            self.at(self.no_start_until, lambda: self.start(machine))
+            return
+        machine.process = Process(self, machine, identity)
+        machine.process.resume(None, None)
+        self._watch_over(machine)
+
+    def _watch_over(self, machine):
+        """Start the next life some time after this one ended."""
+        if machine.process.alive:
+            self.at(self.now + 1.0, lambda: self._watch_over(machine))
+        else:
+            self.at(self.now + self.rng.uniform(0, 10), lambda: self.start(machine))
+
+    # The network: each way takes its time, may lose what it carries, and may deliver it long after the caller gave up.
+
+    def send(self, process, call):
+        peace = self.now > self.LENGTH_S
+        lost = not peace and self.rng.random() < self.loss
+        if self.now < process.machine.cut_off_until:
+            lost = True
+        arrival = self.now + self._delay(peace)
+        timeout = self.now + call.deadline_s / process.machine.clock.rate
+        self.at(timeout, lambda: process.resume(call, Unreachable("no answer")))
+        if not lost:
+            self.at(arrival, lambda: self._serve(process, call, peace))
+
+    def _delay(self, peace):
+        if not peace and self.rng.random() < 0.02:
+            return self.rng.uniform(0, 40)
+        return self.rng.expovariate(1 / (0.01 if peace else self.delay_s))
+
+    def _serve(self, process, call, peace):
+        if self.now < self.down_until:
+            self.at(self.now, lambda: process.resume(call, Unreachable("connection refused")))
+            return
+        try:
+            answer = self.server.apply(call.method, call.path, call.body)
+        except ApiError as error:
+            answer = error
+        if not peace and self.rng.random() < self.loss:
+            return
+        if not peace and self.rng.random() < self.loss:
+            answer = ApiError(500, reason="InternalError")
+        self.at(self.now + self._delay(peace), lambda: process.resume(call, answer))
+
+    # Trouble
+
+    def trouble(self, kind):
+        machine = self.rng.choice(self.machines)
+        leading = [m for m in self.machines if m.process and m.process.alive and m.process.fence.holds()]
+        if leading and self.rng.random() < 0.6:
+            machine = leading[0]
+        self.seen[kind] += 1
+        if kind == "freeze":
+            machine.frozen_until = max(machine.frozen_until, self.now + self.rng.uniform(0.1, 40))
+        elif kind == "cut off":
+            machine.cut_off_until = self.now + self.rng.uniform(1, 40)
+        elif kind == "outage":
+            self.down_until = self.now + self.rng.uniform(0.5, 25)
+        elif kind == "set clock":
+            machine.clock.wall_s += self.rng.choice((-3600.0, -14.0, 14.0, 3600.0, 365 * 86400.0))
+        elif kind in {"crash", "stop"}:
+            self._end(machine.process, kind)
+        elif self.server.lease is not None:
+            self._meddle(kind)
+
+    def _end(self, process, kind):
+        if process is None or not process.alive or process.stopping:
+            return
+        if kind == "crash":
+            process.crash()
+        elif process.machine.frozen_until <= self.now:
+            process.stop()
+
+    def _meddle(self, kind):
+        """A hand at the Lease. It takes it from under its holder only where all others know that there is one."""
+        edit = self.rng.choice(("blank", "wipe", "short", "long", "garble", "touch", "stranger"))
+        if kind == "delete" or edit in {"blank", "wipe"}:
+            if not self._holder_is_known():
+                self.seen["hand held back"] += 1
+                return
+            # A newcomer that finds no Lease cannot know that somebody held one a moment ago.
+            self.no_start_until = self.now + 60
+        if kind == "delete":
+            self.server.lease = None
+        elif edit == "blank":
+            self.server.edit(holderIdentity="")
+        elif edit == "wipe":
+            self.server.edit(holderIdentity=None, leaseDurationSeconds=None, acquireTime=None, renewTime=None)
+        elif edit == "short":
+            self.server.edit(leaseDurationSeconds=self.rng.choice((0, 1, 5, -3)))
+        elif edit == "long":
+            self.server.edit(leaseDurationSeconds=40)
+        elif edit == "garble":
+            self.server.edit(leaseDurationSeconds="x", renewTime=[], leaseTransitions="y")
+        elif edit == "touch":
+            self.server.edit()
+        else:
+            self.server.edit(holderIdentity=self.rng.choice(("stranger", "life-1", "twin")))
+
+    def _holder_is_known(self):
+        """Each living process but the holder saw this holder's record last, or does not lead and waits for its end."""
+        holder = self.server.record.holder
+        living = [m.process for m in self.machines if m.process and m.process.alive]
+        return (
+            bool(holder)
+            and not self.shared_identity
+            and all(p.identity == holder or p.elector.leader == holder for p in living)
+        )
+
+
+class TestNeverTwo:
+    SCHEDULES = int(os.environ.get("LEADER_SCHEDULES", "2000"))
+
+    def test_at_most_one_may_write_in_any_history(self, caplog):
+        """Rates up to 1.4 (the bound is 15 s / 10 s), delays, losses, freezes, crashes, set clocks, meddling hands."""
+        seen = Counter()
+        caplog.set_level(logging.CRITICAL)
+        for seed in range(self.SCHEDULES):
+            world = World(seed)
+            try:
+                world.run()
+            except BaseException as error:
+                error.add_note(f"seed {seed}")
+                raise
+            seen += world.seen
+            assert len(world.holders()) == 1, f"seed {seed}: after {world.LENGTH_S} s of peace nobody leads"
+
+        # The histories must have been worth the while.
+        assert seen["led"] > 2 * self.SCHEDULES
+        for happened in ("lost: not renewed", *World.TROUBLE):
+            assert seen[happened] > self.SCHEDULES / 2, f"{happened}: {seen}"
+        assert seen["lost: held by"] > self.SCHEDULES / 100, str(seen)
 
 
 def test_public_names_are_listed():

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+
 from runner import lease
 from runner.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
 from runner.objects import ObjectRef

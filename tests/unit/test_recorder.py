@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from runner.execution.outcome import RunOutcome, TaskFailure, Verdict
 from runner.kube.errors import ApiError, Unreachable
 from runner.objects import GroupVersionKind, Meta, ObjectRef, Raw, RunId, Uid

@@ -16,8 +16,7 @@ MAX_MESSAGE = 1024
 """Bytes of a message that are kept."""
 MAX_LINE = 1 << 20
 _MAX_NAME = 512
-_MAX_ITEMS = 3
-_MAX_HOSTS = 500
+_MAX_HOSTS = 200
 _COUNTERS = ("ok", "changed", "skipped", "failures", "dark", "rescued", "ignored")
 _OUTPUT = frozenset({"warning", "deprecated", "system_warning", "error"})
 _TOO_LARGE = "the task's result was too large to report"
@@ -67,8 +66,6 @@ def _result(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if "censored" in result or result.get("_ansible_no_log"):
         return {"changed": _flag(result), "no_log": True, "msg": NO_LOG if failed else None}
     kept: dict[str, Any] = {"changed": _flag(result), "msg": _message(result, failed=failed)}
-    if failed and isinstance(result.get("results"), list):
-        kept["items"] = _items(result["results"])
     if not failed and data.get("resolved_action") == REQUEUE_AFTER and isinstance(result.get("period"), str):
         kept["requeue_after"] = result["period"][:64]
     return kept
@@ -87,13 +84,6 @@ def _message(result: Mapping[str, Any], *, failed: bool) -> str | None:
     return (_TOO_LARGE if not result else "") if failed else None
 
 
-def _items(results: list[Any]) -> list[str] | None:
-    """What the failed items of a loop said; the first few, shortly."""
-    failed = [item for item in results if isinstance(item, Mapping) and (item.get("failed") or "censored" in item)]
-    messages = [NO_LOG if "censored" in item else _message(item, failed=True) for item in failed[:_MAX_ITEMS]]
-    return [shorten(message, _MAX_NAME) for message in messages if message] or None
-
-
 def _stats(data: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Counters by host. `localhost` and the first hosts only, should there be very many."""
     kept: dict[str, dict[str, int]] = {}
@@ -101,7 +91,7 @@ def _stats(data: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         hosts = data.get(counter)
         if isinstance(hosts, Mapping):
             names = sorted(hosts, key=lambda name: name != "localhost")[:_MAX_HOSTS]
-            kept[counter] = {str(name)[:_MAX_NAME]: int(hosts[name]) for name in names}
+            kept[counter] = {str(name)[:256]: int(hosts[name]) for name in names}
     return kept
 
 

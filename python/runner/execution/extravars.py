@@ -54,7 +54,7 @@ class Problem:
         return f"{self.field}: {self.reason}; {self.remedy}"
 
 
-class BadParameters(ValueError):
+class BadParameters(ValueError):  # noqa: N818 - what it names is the error
     """A resource that cannot be handed to Ansible as it is. Names all problems, in the order of the object."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
@@ -182,7 +182,7 @@ class _Conversion:
             self._add(("spec", key), key, reason, "rename the field or nest it in another one")
 
     def _collision(self, path: Path, key: str, other: str, name: str) -> None:
-        reason = f"{key!r} and {other!r} both become the variable {name}"
+        reason = f"{other!r} and {key!r} both become the variable {name}"
         self._add(path, key, reason, "keep one, or set snakeCaseParameters: false in watches.yaml")
 
     def _add(self, path: Path, key: str, reason: str, remedy: str) -> None:

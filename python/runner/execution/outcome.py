@@ -39,7 +39,9 @@ class TaskFailure:
     path: str
     """`file:line` of the task; empty if Ansible did not say."""
     message: str
-    """`res.msg`; a fixed text where the task has `no_log`."""
+    """`res.msg`, at most 1 KiB; a fixed text where the task has `no_log`."""
+    items: tuple[str, ...] = ()
+    """Of a loop: what its failed items said, the first three."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

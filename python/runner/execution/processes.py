@@ -20,6 +20,7 @@ __all__ = [
     "die_with_parent",
     "identify",
     "kill_tree",
+    "reap",
     "reap_children",
     "strays",
     "table",
@@ -87,6 +88,7 @@ def kill_tree(pid: int, *, started: int | None = None, root: bool = True, within
     Needs no event loop and no lock, so any thread may call it.
 
     Args:
+        pid: the root.
         started: kill nothing unless the process of that pid began then.
         root: whether to kill the process itself.
         within_s: seconds after which processes that do not go (another user's, or stuck in the kernel) are left.
@@ -143,6 +145,12 @@ def reap_children(*, within_s: float = 0.5) -> None:
         while time.monotonic() < end:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
                 time.sleep(_PAUSE_S)
+
+
+def reap(pid: int) -> None:
+    """Take the exit code of one child, if it has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
 
 
 def become_subreaper() -> None:

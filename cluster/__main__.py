@@ -1,0 +1,154 @@
+"""`python -m cluster`: the embedded cluster's command line."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from cluster import commands, versions
+from cluster.errors import ClusterError
+from cluster.progress import Progress
+
+_DESCRIPTION = f"""\
+Run a real Kubernetes {versions.KUBERNETES.version} on this machine, without a container engine.
+
+The control plane (etcd, kube-apiserver, kube-controller-manager, kube-scheduler) is built from its Go modules the
+first time, six minutes on two cores, and starts in seconds from then on. Root on Debian also gets a node that runs
+Pods (containerd, kubelet, kube-proxy); the Debian packages and kernel settings that it needs are listed before
+anything is changed. Everybody else gets the control plane alone: objects are real, Pods are never started.
+"""
+
+_EPILOG = """\
+environment:
+  ECHOPERATOR_CLUSTER_DIR  where clusters keep their files (default: .cluster in the project)
+  ECHOPERATOR_CACHE        where built programs are kept (default: echoperator in ~/.cache or XDG_CACHE_HOME)
+  KUBEBUILDER_ASSETS       a directory with kube-apiserver, etcd, kubectl, ...: used where their versions fit
+  YES=1                    don't ask before packages are installed and kernel settings changed
+
+exit status:
+  0  done; for status: up and healthy
+  1  failed; what failed and the end of its log are on standard error
+  2  wrong arguments
+  3  status: not up, or a component does not work
+  130, 143  interrupted by Ctrl-C or SIGTERM; what had been started is stopped
+"""
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Interrupted(KeyboardInterrupt):
+    """A signal asked us to end; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    chosen = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = chosen.run
+    if run is _down:
+        _finish_in_spite_of_signals()
+    else:
+        _end_cleanly_on_signals()
+    try:
+        return run(chosen)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except _Interrupted as interrupted:
+        print("interrupted; nothing was left running", file=sys.stderr)
+        return 128 + interrupted.number
+
+
+def _finish_in_spite_of_signals() -> None:
+    """Have no signal cut a stop short: it takes seconds, and half of one helps nobody."""
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        print("stopping takes a few seconds; finishing it", file=sys.stderr, flush=True)
+
+    for each in _SIGNALS:
+        signal.signal(each, note)
+
+
+def _end_cleanly_on_signals() -> None:
+    """Have the first signal unwind the program, and later ones not disturb that."""
+
+    def first(number: int, _frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        print("\nstopping what was started ...", file=sys.stderr, flush=True)
+        raise _Interrupted(number)
+
+    for each in _SIGNALS:
+        signal.signal(each, first)
+
+
+def _root() -> Path:
+    own = os.environ.get("ECHOPERATOR_CLUSTER_DIR")
+    return Path(own) if own else Path(__file__).resolve().parent.parent / ".cluster"
+
+
+def _name(text: str) -> str:
+    if not commands.valid_name(text):
+        raise argparse.ArgumentTypeError("a name is up to 40 of a-z, 0-9 and -, and no - at its ends")
+    return text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    named = argparse.ArgumentParser(add_help=False)
+    named.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
+    printing = argparse.ArgumentParser(add_help=False)
+    printing.add_argument("--json", action="store_true", help="print JSON, for programs")
+    kind = argparse.ArgumentParser(add_help=False)
+    kind.add_argument("--control-plane-only", action="store_true", help="no node, even where one is possible")
+
+    sub = parser.add_subparsers(metavar="{up,down,status,build}", required=True)
+    up = sub.add_parser("up", parents=[named, kind, printing], help="start the cluster, or say that it runs")
+    up.set_defaults(run=_up)
+    down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
+    which = down.add_mutually_exclusive_group()
+    which.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
+    which.add_argument("--all", action="store_true", help="all clusters of this project")
+    down.set_defaults(run=_down)
+    status = sub.add_parser("status", parents=[named, printing], help="show its components")
+    status.set_defaults(run=_status)
+    build = sub.add_parser("build", parents=[kind, printing], help="only build, and print where the programs are")
+    build.set_defaults(run=_build)
+    return parser
+
+
+def _up(chosen: argparse.Namespace) -> int:
+    return commands.up(
+        commands.Place(root=_root(), name=chosen.name),
+        control_plane_only=chosen.control_plane_only,
+        as_json=chosen.json,
+        progress=Progress(),
+    )
+
+
+def _down(chosen: argparse.Namespace) -> int:
+    return commands.down(_root(), None if chosen.all else chosen.name, Progress())
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    return commands.status(commands.Place(root=_root(), name=chosen.name), as_json=chosen.json)
+
+
+def _build(chosen: argparse.Namespace) -> int:
+    return commands.provide(control_plane_only=chosen.control_plane_only, as_json=chosen.json, progress=Progress())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

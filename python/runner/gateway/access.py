@@ -1,0 +1,172 @@
+"""Who may use the gateway: a grant for each run, the token that stands for it, and what was done with it.
+
+A token is kept as its hash only and looked up by it, so how long a wrong one takes tells nothing. Does not talk.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+import yaml
+
+from runner.gateway.ownership import Owner
+from runner.gateway.policy import Restriction
+from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
+
+__all__ = ["Access", "Grant", "Registry", "Session", "Usage", "kubeconfig"]
+
+_MAX_VERSIONS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a run may do, and for which object it does it."""
+
+    run_id: RunId
+    owner_gvk: GroupVersionKind
+    owner_ref: ObjectRef
+    owner_uid: Uid
+    owner_namespaced: bool
+    inject_owner: bool = True
+    """Mark what the run creates as the owner's."""
+    controller_reference: bool = False
+    """Owner references carry `controller` and `blockOwnerDeletion`."""
+    watch_dependents: bool = True
+    blacklist: frozenset[GroupVersionKind] = frozenset()
+    """Kinds that are never watched as dependents."""
+    dry_run: bool = False
+    """The API server is to store nothing of what the run writes."""
+    restriction: Restriction = field(default_factory=Restriction)
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(gvk=self.owner_gvk, ref=self.owner_ref, uid=self.owner_uid, namespaced=self.owner_namespaced)
+
+    def watches(self, kind: GroupVersionKind) -> bool:
+        """Whether children of that kind are to be watched."""
+        return self.watch_dependents and kind not in self.blacklist
+
+
+@dataclass(slots=True)
+class Usage:
+    """What a run did so far."""
+
+    requests: int = 0
+    writes: int = 0
+    """Those that could change something, whether they succeeded or not."""
+    changed: int = 0
+    """Successful writes that changed their object: an update whose answer has the resource version that the run read
+    before does not count, one of an object that it never read does. In a dry run: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """What a run is handed. The token is not shown in logs."""
+
+    run_id: RunId
+    token: str = field(repr=False)
+    url: str = field(repr=False)
+    """With the token as its user info, for clients that send no bearer token over plain http."""
+    server: str
+    usage: Usage = field(default_factory=Usage, compare=False)
+
+
+def kubeconfig(access: Access, namespace: str) -> str:
+    """Return the text of a kubeconfig that leads to the gateway; `namespace` may be empty.
+
+    The token is in it twice: client-go drops a bearer token where the server is plain http but sends the URL's user
+    info, Python does it the other way round.
+    """
+    context = {"cluster": "gateway", "user": "run"} | ({"namespace": namespace} if namespace else {})
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "gateway", "cluster": {"server": access.url}}],
+        "users": [{"name": "run", "user": {"token": access.token}}],
+        "contexts": [{"name": "run", "context": context}],
+        "current-context": "run",
+        "preferences": {},
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+class Session:
+    """A grant in use."""
+
+    def __init__(self, grant: Grant, access: Access) -> None:
+        self.grant = grant
+        self.access = access
+        self._transports: set[asyncio.Transport] = set()
+        self._versions: dict[str, str] = {}
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """A request begins on this connection."""
+        self._transports.add(transport)
+
+    def closed(self, transport: asyncio.Transport) -> None:
+        self._transports.discard(transport)
+
+    def cut(self) -> None:
+        """End all requests in flight."""
+        for transport in self._transports:
+            transport.abort()
+
+    def saw(self, path: str, version: str) -> bool:
+        """Remember an object's resource version; return whether it differs from the one last seen, if any was."""
+        before = self._versions.pop(path, None)
+        self._versions[path] = version
+        if len(self._versions) > _MAX_VERSIONS:
+            del self._versions[next(iter(self._versions))]
+        return before != version
+
+
+class Registry:
+    """The grants that are valid now."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[bytes, Session] = {}
+
+    def issue(self, grant: Grant, *, host: str, port: int) -> Access:
+        token = secrets.token_urlsafe(32)
+        access = Access(
+            run_id=grant.run_id, token=token, url=f"http://run:{token}@{host}:{port}", server=f"http://{host}:{port}"
+        )
+        self._sessions[_digest(token)] = Session(grant, access)
+        return access
+
+    def withdraw(self, access: Access) -> None:
+        """Forget a token and end its requests in flight; one that is unknown is fine."""
+        session = self._sessions.pop(_digest(access.token), None)
+        if session is not None:
+            session.cut()
+
+    def withdraw_all(self) -> None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            session.cut()
+
+    def find(self, authorization: str) -> Session | None:
+        """Look up an Authorization header, Bearer or Basic."""
+        return self._sessions.get(_digest(_token(authorization)))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+
+
+def _token(authorization: str) -> str:
+    scheme, _, rest = authorization.strip().partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return rest.strip()
+        case "basic":
+            try:
+                _, _, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
+            except binascii.Error:
+                return ""
+            return password.decode(errors="surrogateescape")
+        case _:
+            return ""

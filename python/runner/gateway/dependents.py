@@ -1,0 +1,84 @@
+"""Watches the kinds that owners have children of, and turns what happens to a child into a look at its owner.
+
+Promises: one watch for each owner kind and child kind, started when the first such child is seen and kept. Does not
+read the cluster itself: the injected `start` runs an informer whose projection is `predicates.Dependent.of`.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner import handlers, predicates
+from runner.gateway.ownership import Owner
+from runner.logs import fields
+from runner.objects import GroupVersionKind, ObjectRef, Resource, WatchEvent
+from runner.predicates import DependentStatus
+
+__all__ = ["Dependents", "DependentsOf", "Queue", "Start"]
+
+logger = logging.getLogger(__name__)
+
+Start = Callable[[Resource, Callable[[WatchEvent], None]], None]
+"""Begins to watch all objects of a resource, in the namespaces that the operator watches."""
+
+
+class Queue(Protocol):
+    """Where keys of owners go."""
+
+    def add(self, key: ObjectRef) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependentsOf:
+    """What a watch wants to know of its dependents."""
+
+    gvk: GroupVersionKind
+    """The owners' kind."""
+    queue: Queue
+    status: DependentStatus = "false"
+    """Which changes of a dependent's status count."""
+    cluster_scoped: bool = False
+    """Watch cluster-scoped children of namespaced owners too: it takes the right to list them everywhere."""
+
+
+class Dependents:
+    """All watches of dependents. `observe` is what the gateway's `on_child` calls."""
+
+    def __init__(
+        self, watches: Iterable[DependentsOf], *, start: Start, namespaces: Collection[str] = frozenset()
+    ) -> None:
+        """Args:
+        namespaces: those the operator watches; children in others are not heard of. Empty: all.
+        """
+        self._watches = {watch.gvk: watch for watch in watches}
+        self._start = start
+        self._namespaces = frozenset(namespaces)
+        self._started: set[tuple[GroupVersionKind, GroupVersionKind]] = set()
+
+    def observe(self, owner: Owner, child: Resource, namespace: str) -> None:
+        """Take note that an owner has a child of this resource in this namespace (empty: cluster-scoped)."""
+        key = (owner.gvk, child.gvk)
+        if key in self._started:
+            return
+        watch = self._watches.get(owner.gvk)
+        if watch is None or not self._within_reach(watch, owner, namespace):
+            return
+        self._started.add(key)
+        logger.info("dependents are watched", extra=fields(owner=owner.gvk, child=child.gvk))
+        self._start(child, _handler(watch, owner_namespaced=owner.namespaced))
+
+    def _within_reach(self, watch: DependentsOf, owner: Owner, namespace: str) -> bool:
+        if not namespace:
+            return watch.cluster_scoped or not owner.namespaced
+        return not self._namespaces or namespace in self._namespaces
+
+
+def _handler(watch: DependentsOf, *, owner_namespaced: bool) -> Callable[[WatchEvent], None]:
+    def handle(event: WatchEvent) -> None:
+        if not predicates.dependent_changed(event.old, event.new, status=watch.status):
+            return
+        for ref in handlers.owners_in_event(event, watch.gvk, owner_namespaced=owner_namespaced):
+            watch.queue.add(ref)
+
+    return handle

@@ -1,0 +1,246 @@
+"""The only door of a run to the API server: a server on the loopback interface that passes requests on.
+
+Promises: without the token of a run that is going on nothing passes; a write passes only while the lease is surely
+ours; what a run creates is marked as its owner's; in a dry run nothing is stored; when a run's access is revoked its
+requests in flight are cut, and a client that goes away ends its request at the API server too. Does not cache.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+
+import aiohttp
+from aiohttp import web
+
+from runner.gateway import bodies, policy, relay, tunnel
+from runner.gateway.access import Access, Grant, Registry, Session, Usage, kubeconfig
+from runner.gateway.answers import Refusal
+from runner.gateway.children import Children, OnChild, Prepared
+from runner.gateway.policy import ApiRequest, BadPath, Restriction
+from runner.gateway.upstream import Upstream
+from runner.kube.client import KubeClient
+from runner.kube.discovery import Discovery
+from runner.logs import fields
+from runner.objects import Raw
+
+__all__ = ["Access", "Gateway", "Grant", "OnChild", "Restriction", "Usage", "kubeconfig"]
+
+logger = logging.getLogger(__name__)
+
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADER_BYTES = 65536
+"""Of one header or the request line: selectors and continue tokens outgrow the usual 8 KiB."""
+
+
+class Gateway:
+    """Listens from `start` to `stop`; grants can be given in between."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        discovery: Discovery,
+        *,
+        check_fence: Callable[[], None],
+        on_child: OnChild,
+        observe: Callable[[str, int], None] = lambda _verb, _code: None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        """Args:
+        check_fence: raises `Fenced` where the lease is not surely ours.
+        on_child: told of each child that a run makes or looks at; see `dependents`.
+        observe: told verb and status code of each answer, for metrics.
+        port: 0: any that is free.
+        """
+        self._upstream = Upstream(client, check_fence=check_fence)
+        self._children = Children(client, discovery, on_child=on_child)
+        self._observe = observe
+        self._host = host
+        self._port = port
+        self._registry = Registry()
+        self._http: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._http = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+        )
+        self._listener = await asyncio.get_running_loop().create_server(self._http, self._host, self._port)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once started."""
+        return self._port
+
+    async def stop(self) -> None:
+        """Revoke every access, cut what is in flight and stop listening."""
+        if self._listener is None or self._http is None:
+            return
+        self._listener.close()
+        self._registry.withdraw_all()
+        await self._http.shutdown(timeout=1.0)
+        await self._listener.wait_closed()
+        self._listener = self._http = None
+
+    def grant(self, grant: Grant) -> Access:
+        """Let a run in, until `revoke`."""
+        return self._registry.issue(grant, host=self._host, port=self._port)
+
+    def revoke(self, access: Access) -> None:
+        """Shut a run out and cut its requests in flight. Revoking twice is fine."""
+        self._registry.withdraw(access)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        verb = request.method.lower()
+        try:
+            _check_framing(request)
+            session = self._registry.find(request.headers.get("Authorization", ""))
+            if session is None:
+                raise Refusal.unauthorized()
+            asked = _parse(request)
+            verb = asked.verb
+            response = await self._serve(session, request, asked)
+        except Refusal as error:
+            logger.info("request refused", extra=fields(verb=verb, code=error.code.value, reason=error.reason))
+            response = relay.refusal(error)
+        self._observe(verb, response.status)
+        return response
+
+    async def _serve(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
+        usage = session.access.usage
+        usage.requests += 1
+        usage.writes += asked.is_write
+        _check_allowed(session.grant, asked)
+        if request.transport is None:
+            raise Refusal.bad_gateway("the client has gone")
+        transport = request.transport
+        session.opened(transport)
+        try:
+            if tunnel.is_websocket(request):
+                return await self._tunnel(session, request, asked)
+            tunnel.refuse_other_upgrades(request)
+            return await self._pass_on(session, request, asked)
+        finally:
+            session.closed(transport)
+
+    async def _pass_on(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
+        body = await relay.read_body(request)
+        headers = relay.request_headers(request.headers)
+        kind = bodies.media_type(headers.get("Content-Type", ""))
+        if body and asked.is_write and headers.get("Content-Encoding", "identity") != "identity":
+            raise Refusal.unsupported("compressed request bodies are not taken; send them as they are")
+        prepared = await self._children.prepare(session.grant, asked, kind, body)
+        if session.grant.dry_run and asked.method == "DELETE" and body:
+            body, kind = bodies.with_dry_run(body, kind)
+            prepared = Prepared(body=body, content_type=kind)
+        if prepared.content_type is not None:
+            headers["Content-Type"] = prepared.content_type
+        answer = await self._upstream.send(
+            request.method,
+            _target(session.grant, request, asked),
+            headers,
+            None if request.method in _BODILESS else prepared.body,
+            is_write=asked.is_write,
+            is_long=asked.is_long,
+        )
+        look = partial(self._note, session, asked, answer, marked=prepared.marked)
+        try:
+            return await relay.send_answer(request, answer, is_long=asked.is_long, look=look)
+        finally:
+            answer.release()  # closes the connection, should there be more to read
+
+    async def _note(
+        self, session: Session, asked: ApiRequest, answer: aiohttp.ClientResponse, whole: bytes, *, marked: bool
+    ) -> None:
+        """Learn from a whole answer: what changed, and whether the owner has a child of this kind."""
+        if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        obj = _object_in(answer, whole) if asked.is_whole_object else None
+        changed = asked.is_write
+        if obj is not None:
+            meta = obj.get("metadata") or {}
+            path = asked.path if asked.name else f"{asked.path.rstrip('/')}/{meta.get('name')}"
+            changed = session.saw(path, str(meta.get("resourceVersion") or "")) and asked.is_write
+        if changed and not session.grant.dry_run:
+            session.access.usage.changed += 1
+        if marked or obj is not None:
+            await self._children.seen(session.grant, asked, obj, marked=marked)
+
+    async def _tunnel(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
+        answer = await self._upstream.send(
+            request.method,
+            _target(session.grant, request, asked),
+            relay.request_headers(request.headers, websocket=True),
+            None,
+            is_write=asked.is_write,
+            is_long=True,
+        )
+        try:
+            if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                self._observe(asked.verb, answer.status)
+                await tunnel.join(request, answer)
+            return await relay.send_answer(request, answer, is_long=False)
+        finally:
+            answer.close()
+
+
+def _check_framing(request: web.BaseRequest) -> None:
+    """Refuse what two readers may cut into requests in two ways."""
+    if request.method not in _METHODS:
+        raise Refusal(
+            HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", f"method {request.method[:20]!r} is not served"
+        )
+    lengths = request.headers.getall("Content-Length", ())
+    if len(lengths) > 1 or (lengths and "Transfer-Encoding" in request.headers):
+        raise Refusal.bad_request("the length of the body is given more than once")
+
+
+def _parse(request: web.BaseRequest) -> ApiRequest:
+    path, _, query = request.raw_path.partition("?")
+    try:
+        return policy.parse_request(request.method, path, query)
+    except BadPath as error:
+        raise Refusal.bad_request(str(error)) from error
+
+
+def _check_allowed(grant: Grant, asked: ApiRequest) -> None:
+    refusal = grant.restriction.refusal(asked)
+    if refusal:
+        raise Refusal.forbidden(refusal)
+    if grant.dry_run and asked.is_write and (asked.verb == "connect" or not asked.is_resource):
+        raise Refusal.forbidden("a dry run does not send what the API server could not keep from having effects")
+
+
+def _target(grant: Grant, request: web.BaseRequest, asked: ApiRequest) -> str:
+    if not (grant.dry_run and asked.is_write):
+        return request.raw_path
+    path, _, query = request.raw_path.partition("?")
+    return f"{path}?{policy.with_dry_run(query)}"
+
+
+def _object_in(answer: aiohttp.ClientResponse, whole: bytes) -> Raw | None:
+    if (
+        "Content-Encoding" in answer.headers
+        or bodies.media_type(answer.headers.get("Content-Type", "")) != "application/json"
+    ):
+        return None
+    try:
+        obj = json.loads(whole)
+    except (ValueError, RecursionError):
+        return None
+    return obj if isinstance(obj, dict) else None

@@ -1,0 +1,132 @@
+"""The way to the API server: one request on, with the operator's credentials instead of the run's.
+
+Promises: a write asks the fence twice, the second time when the connection stands and the first byte would leave;
+the answer is handed on open, whatever its status; a failure is a `Refusal`. Does not retry, but for a renewed token.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+from yarl import URL
+
+from runner.gateway.answers import Refusal
+from runner.kube.client import KubeClient
+from runner.kube.errors import Fenced
+
+__all__ = ["Upstream"]
+
+_CONNECT_S = 10.0
+_SILENCE_S = 90.0
+"""Above the minute after which the API server itself gives up on a request."""
+_CHUNK = 65536
+
+
+class Upstream:
+    """Sends requests through the operator's own client."""
+
+    def __init__(self, client: KubeClient, *, check_fence: Callable[[], None]) -> None:
+        """Args:
+        check_fence: raises `Fenced` where the lease is not surely ours.
+        """
+        self._client = client
+        self._check_fence = check_fence
+
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        body: bytes | None,
+        *,
+        is_write: bool,
+        is_long: bool,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the open answer; the caller releases it.
+
+        Args:
+            target: path and query as they are to stand in the request line.
+            headers: without hop-by-hop headers and credentials.
+            is_long: the answer may rightly be silent for any time.
+
+        Raises:
+            Refusal: fenced, or no answer.
+        """
+        url = URL(self._client.connection.server + target, encoded=True)
+        silence_s = None if is_long else _SILENCE_S
+        response = await self._attempt(method, url, headers, body, silence_s, is_write=is_write, renew=False)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            response.release()  # the token may have been rotated under us: read it again, once
+            response = await self._attempt(method, url, headers, body, silence_s, is_write=is_write, renew=True)
+        return response
+
+    async def _attempt(
+        self,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: bytes | None,
+        silence_s: float | None,
+        *,
+        is_write: bool,
+        renew: bool,
+    ) -> aiohttp.ClientResponse:
+        credentials = await self._client.connection.credentials.headers(renew=renew)
+        guarded = _Guarded(body or b"", self._check_fence) if is_write and method != "GET" else None
+        try:
+            if is_write:
+                self._check_fence()
+            return await self._client.session().request(
+                method,
+                url,
+                headers={**headers, **credentials} if credentials else headers,
+                data=guarded,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s),
+                allow_redirects=False,
+                skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
+            )
+        except Fenced as error:
+            raise Refusal.fenced(str(error)) from error
+        except TimeoutError as error:
+            raise Refusal.timed_out("the API server does not answer") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if guarded is not None and guarded.refused is not None:
+                raise Refusal.fenced(str(guarded.refused)) from error
+            raise Refusal.bad_gateway(f"no answer from the API server: {error or type(error).__name__}") from error
+
+
+class _Guarded(aiohttp.Payload):
+    """A request body that asks the fence when it is about to leave; the head leaves together with its first bytes.
+
+    Opening a connection may take seconds, in which the lease can be lost.
+    """
+
+    _autoclose = True  # nothing but bytes to close
+
+    def __init__(self, body: bytes, check_fence: Callable[[], None]) -> None:
+        super().__init__(body, content_type="application/json")
+        self._size = len(body)
+        self._check_fence = check_fence
+        self.refused: Fenced | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        body: bytes = self._value
+        return body.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        try:
+            self._check_fence()
+        except Fenced as error:
+            self.refused = error
+            raise
+        body = memoryview(self._value)[:content_length]
+        for start in range(0, len(body), _CHUNK):
+            await writer.write(body[start : start + _CHUNK])
+            if len(body) > _CHUNK:
+                await asyncio.sleep(0)

@@ -1,0 +1,42 @@
+"""Logs what happens in a run, in the order in which it happens: one line an event, never a result's content."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from runner.execution.run import RunSpec
+from runner.logs import fields
+
+__all__ = ["RunLog"]
+
+logger = logging.getLogger("ansible")
+
+_FAILED = frozenset({"runner_on_failed", "runner_on_unreachable", "runner_on_async_failed"})
+_TASKS = _FAILED | {"runner_on_ok", "error"}
+
+
+class RunLog:
+    """An `execution.run.Observe`."""
+
+    def __init__(self, events: str) -> None:
+        """Args:
+        events: `nothing`, `tasks` or `everything`, as `--ansible-log-events` says.
+        """
+        self._events = events
+
+    def __call__(self, spec: RunSpec, event: Mapping[str, Any]) -> None:
+        kind = str(event.get("kind"))
+        if self._events == "nothing" or (self._events == "tasks" and kind not in _TASKS):
+            return
+        values = fields(
+            kind=spec.gvk.kind,
+            ref=spec.ref,
+            run=spec.run_id,
+            event=kind,
+            **{key: event[key] for key in ("task", "task_path", "changed", "duration") if event.get(key) is not None},
+        )
+        if kind in _FAILED and not event.get("ignore_errors"):
+            values["fields"]["error"] = event.get("msg", "")
+            logger.warning("task failed", extra=values)
+        else:
+            logger.info("task event", extra=values)
