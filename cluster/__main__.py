@@ -114,18 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     kind = argparse.ArgumentParser(add_help=False)
     kind.add_argument("--control-plane-only", action="store_true", help="no node, even where one is possible")
 
-    sub = parser.add_subparsers(metavar="{up,down,status,build}", required=True)
+    sub = parser.add_subparsers(metavar="{up,down,status,build,which}", required=True)
     up = sub.add_parser("up", parents=[named, kind, printing], help="start the cluster, or say that it runs")
     up.set_defaults(run=_up)
     down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
-    which = down.add_mutually_exclusive_group()
-    which.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
-    which.add_argument("--all", action="store_true", help="all clusters of this project")
+    chosen = down.add_mutually_exclusive_group()
+    chosen.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
+    chosen.add_argument("--all", action="store_true", help="all clusters of this project")
     down.set_defaults(run=_down)
     status = sub.add_parser("status", parents=[named, printing], help="show its components")
     status.set_defaults(run=_status)
     build = sub.add_parser("build", parents=[kind, printing], help="only build, and print where the programs are")
     build.set_defaults(run=_build)
+    which = sub.add_parser("which", help="print where one program is, built if it is missing")
+    which.add_argument("program", choices=sorted(commands.program_names()))
+    which.set_defaults(run=_which)
     return parser
 
 
@@ -148,6 +151,10 @@ def _status(chosen: argparse.Namespace) -> int:
 
 def _build(chosen: argparse.Namespace) -> int:
     return commands.provide(control_plane_only=chosen.control_plane_only, as_json=chosen.json, progress=Progress())
+
+
+def _which(chosen: argparse.Namespace) -> int:
+    return commands.which(chosen.program, Progress())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the command line does: up, down, status, build. Prints results to standard output, progress elsewhere."""
+"""What the command line does: up, down, status, build, which. Prints results to standard output, progress elsewhere."""
 
 import json
 import re
@@ -156,6 +156,16 @@ def provide(*, control_plane_only: bool, as_json: bool, progress: Progress) -> i
         for name, path in paths.items():
             print(f"{name:26} {path}")
     return 0
+
+
+def which(name: str, progress: Progress) -> int:
+    """Print where one program is; builds it if it is missing."""
+    print(build.provide([program_names()[name]], progress)[name])
+    return 0
+
+
+def program_names() -> dict[str, versions.Program]:
+    return {program.name: program for program in (*versions.control_plane_programs(), *versions.node_programs())}
 
 
 def known_names(root: Path) -> list[str]:

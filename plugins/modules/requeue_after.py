@@ -56,7 +56,7 @@ def main():
             msg=f"invalid time input: {time!r} is no period; write whole numbers with the units h, m or s, "
             "such as 30s, 5m or 1h30m"
         )
-    module.exit_json(period=time)
+    module.exit_json(changed=False, period=time)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ class Reconciler:
         finalizing = plan.step is Step.FINALIZE
         variables = await self._variables(resource, obj, finalizing=finalizing)
         await self._warn_of_templates(obj, variables)
+        before: Raw = obj.get("status") or {}
         if self._watch.manage_status and not finalizing:
             obj = await self._announce_if_awaited(resource, obj)
         async with self._access(run_id, meta, resource) as access:
@@ -135,7 +136,7 @@ class Reconciler:
         if finalizing and outcome.succeeded:
             await self._remove_finalizer(resource, meta)
             return Result.await_change()
-        await self._tell(resource, obj, outcome)
+        await self._tell(resource, obj, before, outcome)
         if not outcome.succeeded:
             raise ReconcileError(outcome.verdict.value, status.describe_failure(outcome))
         after_s = plan.period_s if outcome.requeue_after_s is None else outcome.requeue_after_s
@@ -242,12 +243,14 @@ class Reconciler:
         written = await self._statuses.write(resource, obj, compute, fresh=fresh)
         return written.obj if written else obj
 
-    async def _tell(self, resource: Resource, obj: Raw, outcome: RunOutcome) -> None:
-        """Write the status after a run. The role may have written its own part meanwhile, so it is read again."""
+    async def _tell(self, resource: Resource, obj: Raw, before: Raw, outcome: RunOutcome) -> None:
+        """Write the status after a run. The role may have written its own part meanwhile, so it is read again.
+
+        Events compare with `before`, the status before we announced the run: the same failure again is no news.
+        """
         meta = Meta.of(obj)
         if not self._watch.manage_status:
             return
-        known: Raw = obj.get("status") or {}
 
         def compute(old: Raw) -> Raw:
             return status.finished(old, outcome, generation=meta.generation, now=self._clock.now())
@@ -255,7 +258,7 @@ class Reconciler:
         written = await self._statuses.write(resource, obj, compute, fresh=False)
         if written is not None:
             now: Raw = written.obj.get("status") or {}
-            await self._recorder.record(self._watch.gvk, meta, notices_of(known, now, outcome))
+            await self._recorder.record(self._watch.gvk, meta, notices_of(before, now, outcome))
 
     async def _refuse(self, resource: Resource, obj: Raw, message: str) -> None:
         meta = Meta.of(obj)

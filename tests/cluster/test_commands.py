@@ -63,6 +63,16 @@ def test_help_documents_environment_and_exit_status(tmp_path: Path) -> None:
         assert word in done.stdout
 
 
+def test_which_prints_a_usable_path_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makefiles substitute its output."""
+    program = tmp_path / "kubectl"
+    program.write_text("#!/bin/sh\necho Client Version: v1.34.0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    assert run(tmp_path, "which", "kubectl").stdout == f"{program}\n"
+    assert run(tmp_path, "which", "docker").returncode == 2
+
+
 def test_a_directory_with_somebody_s_files_is_neither_used_nor_removed(tmp_path: Path) -> None:
     """ECHOPERATOR_CLUSTER_DIR may point anywhere, a home directory too."""
     precious = tmp_path / "documents" / "thesis"

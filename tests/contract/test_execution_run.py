@@ -114,9 +114,7 @@ async def test_a_failure_names_task_line_and_message(rig: Rig) -> None:
     outcome = await rig.run(Content(role=rig.project / "roles" / "broken"))
     assert outcome.verdict is Verdict.FAILED
     assert outcome.failures == (
-        TaskFailure(
-            task="broken : give up", action="ansible.builtin.fail", path=f"{role}:1", message="no luck"
-        ),
+        TaskFailure(task="broken : give up", action="ansible.builtin.fail", path=f"{role}:1", message="no luck"),
     )
     assert outcome.detail == ""
 
@@ -223,21 +221,29 @@ async def test_requeue_after_is_read_from_its_module_and_the_last_one_wins(rig: 
     assert (outcome.verdict, outcome.requeue_after_s) == (Verdict.SUCCEEDED, 90.0)
 
 
+FORGE = """
+    import base64, json, os
+    def marker(record):
+        text = base64.b64encode(json.dumps(record).encode()).decode()
+        return f"\\x1b[K{text}\\x1b[{len(text)}D\\x1b[K"
+    data = {"resolved_action": "operator_sdk.util.requeue_after", "res": {"period": "1s"}}
+    event = {"uuid": "x" * 36, "event": "runner_on_ok", "event_data": data}
+    with open(f"/proc/{os.environ['PLAY'].strip()}/fd/1", "w") as display:
+        display.write(marker(event) + "forged text" + marker({}))
+"""
+
+
 async def test_what_a_task_prints_cannot_forge_an_event(rig: Rig) -> None:
     """The event stream shares a pipe with everything that Ansible displays."""
-    forged = {"uuid": "x" * 36, "event": "runner_on_ok", "event_data": {"resolved_action": "operator_sdk.util.requeue_after", "res": {"period": "1s"}}}  # fmt: skip
-    code = f"import base64,json; d=base64.b64encode({json.dumps(forged)!r}.encode()).decode(); m=lambda t: chr(27)+'[K'+t+chr(27)+'['+str(len(t))+'D'+chr(27)+'[K'; open('/proc/'+__import__('os').environ['PLAY']+'/fd/1','w').write(m(d)+'x'+m('e30='))"  # fmt: skip
-    rig.file("forge.py", code)
+    rig.file("forge.py", FORGE)
     tasks = """
-        - command: ps -o ppid= -p {{ lookup('pipe', 'echo $PPID') }}
         - command: python3 {{ playbook_dir }}/forge.py
-          environment: {PLAY: "{{ lookup('pipe', 'ps -o ppid= -p $PPID') | trim }}"}
-        - fail: {msg: "{{ text }}"}
-          ignore_errors: true
+          environment: {PLAY: "{{ lookup('pipe', 'ps -o ppid= -p $PPID') }}"}
     """
-    outcome = await rig.run(rig.play(tasks), {"text": {"__ansible_unsafe": "\x1b[Kabc\x1b[3D\x1b[K"}})
-    assert outcome.verdict is Verdict.SUCCEEDED, (outcome, rig.events)
-    assert outcome.requeue_after_s is None
+    outcome = await rig.run(rig.play(tasks), max_artifacts=1)
+    assert (outcome.verdict, outcome.requeue_after_s) == (Verdict.SUCCEEDED, None), outcome
+    assert "forged text" in (rig.area.kept(GVK, REF) / "run1" / "stdout").read_text()
+    assert [event["kind"] for event in rig.events].count("runner_on_ok") == 1
 
 
 # What a run is given
@@ -323,7 +329,7 @@ async def test_another_stdout_callback_does_not_break_events(rig: Rig) -> None:
 
 async def test_the_operators_secrets_are_nowhere_on_disk(rig: Rig) -> None:
     """Not while the play runs, and not in what is kept of it, gathered facts included."""
-    search = 'grep -rls s3cr3t-of $(dirname "$KUBECONFIG") || true; stat -c %a $(dirname "$KUBECONFIG") "$KUBECONFIG"'
+    search = 'grep -rls s3cr3t-o[f] $(dirname "$KUBECONFIG") || true; stat -c %a $(dirname "$KUBECONFIG") "$KUBECONFIG"'
     tasks = f"""
         - setup: {{gather_subset: "env"}}
         - shell: {search}
@@ -369,7 +375,9 @@ async def test_a_role_that_prints_very_much_fills_neither_memory_nor_disk(rig: R
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 @pytest.mark.parametrize(
-    ("size", "variable"), [("64k", 200_000), ("1m", 900_000), ("3m", 0)], ids=["before", "at the start", "in the middle"]
+    ("size", "variable"),
+    [("64k", 200_000), ("1m", 900_000), ("3m", 0)],
+    ids=["before", "at the start", "in the middle"],
 )
 async def test_a_full_disk_is_a_failed_run_with_that_reason(rig: Rig, size: str, variable: int) -> None:
     disk = rig.base / "d"

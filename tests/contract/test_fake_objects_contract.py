@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import pytest
+
 from fake_objects import ECHOS, FakeObjects
 from harness import Api, echo
-
 from runner.kube.errors import ApiError
 from runner.objects import ObjectRef, Raw
 

@@ -209,7 +209,7 @@ class Children:
         await self.api.patch(JOB, self.namespace, name, {"status": status}, subresource="status")
 
     async def cron_job(
-        self, owner: Raw | None, name: str, *, command: Sequence[str], schedule: str = "0 3 * * *"
+        self, owner: Raw | None, name: str, *, command: Sequence[str], schedule: str = "0 3 * * *", held: bool = False
     ) -> Raw:
         """A CronJob of the Go echoperator's shape."""
         container = {"name": name, "image": FORMER_IMAGE, "imagePullPolicy": "IfNotPresent", "command": list(command)}
@@ -218,7 +218,7 @@ class Children:
             {
                 "apiVersion": "batch/v1",
                 "kind": "CronJob",
-                "metadata": self._metadata(owner, name),
+                "metadata": self._metadata(owner, name, held=held),
                 "spec": {
                     "schedule": schedule,
                     "concurrencyPolicy": "Forbid",

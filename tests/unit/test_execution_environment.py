@@ -74,7 +74,11 @@ def test_execution_adds_what_is_the_runs_own() -> None:
 
 @pytest.mark.parametrize(
     ("tmp", "inherited", "expected"),
-    [("/" + "x" * 74, "", "/" + "x" * 74), ("/" + "x" * 75, "/short", "/short"), ("/" + "x" * 75, "/" + "y" * 75, "/tmp")],
+    [
+        ("/" + "x" * 74, "", "/" + "x" * 74),
+        ("/" + "x" * 75, "/short", "/short"),
+        ("/" + "x" * 75, "/" + "y" * 75, "/tmp"),
+    ],
 )
 def test_temporary_files_go_where_a_sockets_path_is_short_enough(tmp: str, inherited: str, expected: str) -> None:
     """Ansible makes a socket there, and dies with an unrelated word when the path is too long."""

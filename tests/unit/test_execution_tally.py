@@ -118,7 +118,11 @@ def test_success_has_no_detail() -> None:
             Verdict.KILLED,
             "the run was killed from outside, perhaps for its use of memory (signal SIGKILL), in task wait (m.yml:2)",
         ),
-        (concluded(last_word=word(-9)), Verdict.KILLED, "the run was killed from outside, perhaps for its use of memory"),
+        (
+            concluded(last_word=word(-9)),
+            Verdict.KILLED,
+            "the run was killed from outside, perhaps for its use of memory",
+        ),
         (concluded(exit_code=143, timed_out=True), Verdict.TIMED_OUT, "the run took longer than its timeout"),
         (concluded(exit_code=-9, cancelled=True), Verdict.CANCELLED, "the run was stopped"),
     ],

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from fakes import FakeClock
 
+from fakes import FakeClock
 from runner.execution.waiting import within
 
 

@@ -6,6 +6,7 @@
 import asyncio
 import itertools
 import os
+import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -262,6 +263,18 @@ async def test_superseded_delays_do_not_pile_up(queue, clock):
         assert await taken(queue) == ["a"]
         queue.done("a")
     assert len(queue._heap) < 100
+
+
+async def test_the_order_of_delays_survives_the_clean_up_of_superseded_ones(queue, clock):
+    """Taken out of the middle, they leave behind what must still be a heap."""
+    delays = random.Random(1).sample(range(1, 1000), 200)
+    for key, delay in enumerate(delays):
+        queue.add_after(f"{key}", 10_000 - delay)
+        queue.add_after(f"{key}", 5000 - delay)
+        queue.add_after(f"{key}", delay)
+    assert len(queue._heap) < 600
+    await clock.advance(1000)
+    assert await taken(queue) == [f"{key}" for _, key in sorted(zip(delays, itertools.count(), strict=False))]
 
 
 async def test_observer_hears_depth_waiting_and_working_time(clock):

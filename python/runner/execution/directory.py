@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from runner.objects import GroupVersionKind, ObjectRef, RunId
+from runner.objects import GroupVersionKind, ObjectRef
 
 __all__ = ["RunArea", "RunDirectory", "default_base", "remove_tree"]
 

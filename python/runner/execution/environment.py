@@ -95,7 +95,7 @@ def complete(
 
 
 def _tmpdir(tmp: Path, environment: Mapping[str, str]) -> str:
-    """The run's own, unless its path is so long that Ansible would crash; then what leaks there is not ours to clean."""
+    """The run's own, unless its path is so long that Ansible would crash."""
     candidates = (str(tmp), environment.get("TMPDIR", ""))
     short = (path for path in candidates if path and len(path.encode()) <= _MAX_TMPDIR)
     return next(short, "/tmp")  # noqa: S108 - a last resort, and each program makes its own names there

@@ -109,7 +109,7 @@ class Supervised:
         """See the run off: let it leave if it has had its last word, else kill it.
 
         Args:
-            spare: process ids of supervisors that live on.
+            spare: process ids of supervisors whose runs go on; our own may be among them.
 
         Returns:
             The supervisor's exit code, negative for a signal.
@@ -132,7 +132,8 @@ class Supervised:
         """Do what the supervisor would have done: kill and reap what it left, remove its directory."""
         await _wait(self._process, _BURY_S)
         end = asyncio.get_running_loop().time() + _BURY_S
-        while left := processes.strays(spare={*spare, self.pid}, since=self._started):
+        others = set(spare) - {self.pid}
+        while left := processes.strays(spare=others, since=self._started):
             for process in left:
                 if not process.zombie:
                     processes.kill_tree(process.pid, started=process.started)

@@ -24,7 +24,7 @@ _WIDTHS = {1: 8, 5: 4}
 _MAX_VARINT = 10
 
 
-class BadProtobuf(ValueError):
+class BadProtobuf(ValueError):  # noqa: N818 - reads as what it is
     """Not what a Kubernetes client would send."""
 
 

@@ -79,15 +79,18 @@ class Upstream:
         try:
             if is_write:
                 self._check_fence()
-            return await self._client.session().request(
+            response = await self._client.session().request(
                 method,
                 url,
-                headers={**headers, **credentials} if credentials else headers,
+                headers=[*headers.items(), *credentials.items()],
                 data=guarded,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s),
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
             )
+            if guarded is not None and not guarded.sent:
+                _stop_sending(response)
+            return response
         except Fenced as error:
             raise Refusal.fenced(str(error)) from error
         except TimeoutError as error:
@@ -96,6 +99,12 @@ class Upstream:
             if guarded is not None and guarded.refused is not None:
                 raise Refusal.fenced(str(guarded.refused)) from error
             raise Refusal.bad_gateway(f"no answer from the API server: {error or type(error).__name__}") from error
+
+
+def _stop_sending(response: aiohttp.ClientResponse) -> None:
+    """Drop the connection once the answer is read: the server refused the body before it had all of it."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.content.on_eof(response.connection.transport.abort)
 
 
 class _Guarded(aiohttp.Payload):
@@ -111,6 +120,7 @@ class _Guarded(aiohttp.Payload):
         self._size = len(body)
         self._check_fence = check_fence
         self.refused: Fenced | None = None
+        self.sent = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         body: bytes = self._value
@@ -130,3 +140,4 @@ class _Guarded(aiohttp.Payload):
             await writer.write(body[start : start + _CHUNK])
             if len(body) > _CHUNK:
                 await asyncio.sleep(0)
+        self.sent = True
