@@ -1,19 +1,17 @@
 """Shared fixtures. The clusters are real and started once for a whole run of pytest."""
 
 import itertools
-import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import Api, Operator
+from harness import ROOT, Api, Operator, install_crds
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-ROOT = Path(__file__).resolve().parent.parent
 _NAMESPACES = itertools.count(1)
 
 
@@ -28,16 +26,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Control
     with ControlPlane.start(options) as plane:
         install_crds(plane)
         yield plane
-
-
-def install_crds(plane: "ControlPlane") -> None:
-    """Apply our CRDs and wait until they are served. With kubectl, because some fixtures run inside an event loop."""
-    kubectl = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}"]
-    for arguments in (
-        ["apply", "--server-side", "-k", str(ROOT / "config" / "crd")],
-        ["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"],
-    ):
-        subprocess.run([*kubectl, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
@@ -22,6 +22,9 @@ from runner.kube.client import APPLY, KubeClient
 from runner.kube.discovery import Discovery
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
 
 ROOT = Path(__file__).resolve().parent.parent
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
@@ -173,6 +176,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def install_crds(plane: "ControlPlane") -> None:
+    """Apply our CRDs and wait until they are served. With kubectl, because some fixtures run inside an event loop."""
+    kubectl = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}"]
+    for arguments in (
+        ["apply", "--server-side", "-k", str(ROOT / "config" / "crd")],
+        ["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"],
+    ):
+        subprocess.run([*kubectl, *arguments], check=True, capture_output=True)
 
 
 class Operator:

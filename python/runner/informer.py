@@ -47,6 +47,18 @@ _GONE_AFTER_S = 30.0
 _RETRY_AFTER_MAX_S = 300.0
 """A server may ask for patience, but a slip in a proxy's configuration must not make us deaf for a day."""
 
+_KINDS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
+
+_Trouble = Literal["not_served", "forbidden", "expired", "unreachable", "error"]
+_WORDS: dict[_Trouble, str] = {
+    "not_served": "kind is not served; is its CRD installed? asking again every 10 to 15 s",
+    "forbidden": "not allowed to list or watch; asking again every 20 to 30 s",
+    "expired": "position expired; listing anew",
+    "unreachable": "API server out of reach; trying again with back-off",
+    "error": "list or watch failed; trying again with back-off",
+}
+_POLL_S: dict[_Trouble, tuple[float, float]] = {"not_served": (10.0, 15.0), "forbidden": (20.0, 30.0)}
+
 
 class InformerObserver(Protocol):
     """What metrics hear of an informer. Must not raise."""
@@ -142,7 +154,7 @@ class Informer[T]:
         self._relist_at: float | None = None
         self._contact = clock.monotonic()
         self._failures = 0
-        self._trouble: Trouble | Literal[""] = ""
+        self._trouble: _Trouble | Literal[""] = ""
         self._watching = False
         self._trouble_watching = False
         self._doubt = False
@@ -364,10 +376,10 @@ class Informer[T]:
 
     def _recover(self, error: KubeError | NotServed) -> float:
         """Take note of a failure; return for how many seconds to wait."""
+        self._doubt = self._doubt or self._watching
         if self._watching and isinstance(error, Unreachable):
             # No trouble yet: connections are cut, and a watch without news is silent. The server's answer will tell.
             logger.debug("watch broke", extra=self._fields(error=str(error)))
-            self._doubt = True
             return self._backoff_s()
         trouble = _trouble(error)
         self._observer.failed(trouble)
@@ -409,20 +421,7 @@ class Informer[T]:
         return fields(kind=self._name, namespace=self._namespace, **values)
 
 
-_KINDS = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
-
-Trouble = Literal["not_served", "forbidden", "expired", "unreachable", "error"]
-_WORDS: dict[Trouble, str] = {
-    "not_served": "kind is not served; is its CRD installed? asking again every 10 to 15 s",
-    "forbidden": "not allowed to list or watch; asking again every 20 to 30 s",
-    "expired": "position expired; listing anew",
-    "unreachable": "API server out of reach; trying again with back-off",
-    "error": "list or watch failed; trying again with back-off",
-}
-_POLL_S: dict[Trouble, tuple[float, float]] = {"not_served": (10.0, 15.0), "forbidden": (20.0, 30.0)}
-
-
-def _trouble(error: KubeError | NotServed) -> Trouble:
+def _trouble(error: KubeError | NotServed) -> _Trouble:
     if isinstance(error, NotServed):
         return "not_served"
     if not isinstance(error, ApiError):

@@ -62,6 +62,10 @@ def wait_for(check: Callable[[], object], seconds: float = 15.0) -> float:
     return time.monotonic() - began
 
 
+def start_bystander() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "299"])
+
+
 class Busy:
     """A run in the middle of its play, with four sleepers of all kinds."""
 
@@ -172,7 +176,7 @@ async def test_a_killed_supervisor_takes_no_other_run_along(rig: Rig) -> None:
     first = await victim.start()
     content = rig.play(f"- wait_for: {{path: {rig.project}/go}}\n- debug: {{msg: done}}", name="other.yml")
     second = asyncio.create_task(victim.execution(rig.spec(content)))
-    bystander = subprocess.Popen(["sleep", "299"])
+    bystander = start_bystander()
     await asyncio.sleep(0.5)
     os.kill(victim.supervisor, signal.SIGKILL)
     assert (await first).verdict is Verdict.KILLED

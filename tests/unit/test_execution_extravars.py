@@ -198,7 +198,7 @@ def test_two_keys_that_become_one_are_refused() -> None:
     """The Go runtime takes either, at random."""
     with pytest.raises(BadParameters, match="'fooBar' and 'foo_bar' both become the variable foo_bar"):
         built(echo({"fooBar": 1, "foo_bar": 2}))
-    with pytest.raises(BadParameters, match="spec.deep.a-b"):
+    with pytest.raises(BadParameters, match=r"spec\.deep\.a-b"):
         built(echo({"deep": {"a_b": 1, "a-b": 2}}))
     assert built(echo({"fooBar": 1, "foo_bar": 2}), snake_case=False).values["fooBar"] == 1
 

@@ -600,6 +600,20 @@ async def test_connections_cut_once_in_a_while_are_no_trouble(rig, caplog):
     assert caplog.records == []
 
 
+async def test_ready_again_as_soon_as_the_server_answers(rig):
+    """A watch that is accepted says nothing by itself; after an outage the server is asked until it answers."""
+    await rig.start()
+    down = ApiError(503, reason="ServiceUnavailable")
+    with rig.kube.refusing("watch", down), rig.kube.refusing("list", down):
+        rig.kube.break_watches()
+        await rig.clock.advance(120)
+        assert not rig.informer.healthy
+    await rig.clock.advance(30)
+    assert rig.informer.healthy
+    assert rig.informer.problem == ""
+    assert len(rig.recorder.lists) == 1
+
+
 async def test_a_server_error_in_a_watch_keeps_the_position(rig):
     """`etcdserver: leader changed` says nothing about our position."""
     await rig.start()
@@ -777,6 +791,7 @@ async def test_run_again_after_cancel_reports_what_changed_meanwhile(rig):
     rig.kube.put("b", data={"k": "2"})
     await rig.start()
     assert rig.told() == [("a", "1", None), ("b", "1", "2")]
+    assert len(rig.calls("list")) == 2
 
 
 async def test_observer_hears_of_lists_events_and_failures(rig):
@@ -906,7 +921,7 @@ class History:
 
 @given(steps=st.lists(STEPS, max_size=40), seed=st.integers(0, 1000))
 @settings(
-    max_examples=int(os.environ.get("INFORMER_HISTORIES", "300")),
+    max_examples=int(os.environ.get("INFORMER_HISTORIES", "200")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

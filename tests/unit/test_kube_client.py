@@ -222,14 +222,10 @@ def streams(*chunks: bytes) -> Handler:
 
 
 async def watched(client: KubeClient) -> list[tuple[str, Raw]]:
-    return [
-        event async for event in client.watch(ECHOS, resource_version="5", timeout_s=10, read_timeout_s=0.2)
-    ]
+    return [event async for event in client.watch(ECHOS, resource_version="5", timeout_s=10, read_timeout_s=0.2)]
 
 
-async def test_watch_yields_events_until_the_server_ends_it(
-    server: Server, make: Callable[..., KubeClient]
-) -> None:
+async def test_watch_yields_events_until_the_server_ends_it(server: Server, make: Callable[..., KubeClient]) -> None:
     big = {"type": "ADDED", "object": {"x": "y" * 300_000}}
     server.handler = streams(b'{"type":"BOOKMARK","obj', b'ect":{}}\n' + json.dumps(big).encode() + b"\n")
     events = await watched(make())

@@ -181,9 +181,7 @@ def test_order_of_conditions_is_no_change() -> None:
 
 def test_transition_time_moves_with_the_status_only() -> None:
     first = status.finished({}, failure(), generation=1, now=NOW)
-    second_failure = failure(
-        failures=(TaskFailure(task="t", action="a", path="", message="something else"),)
-    )
+    second_failure = failure(failures=(TaskFailure(task="t", action="a", path="", message="something else"),))
     second = by_type(status.finished(first, second_failure, generation=1, now=LATER))
     assert second["Failure"]["message"] == "something else"
     assert second["Failure"]["lastTransitionTime"] == STAMP

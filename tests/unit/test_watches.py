@@ -168,7 +168,9 @@ def test_only_braced_variables_that_exist_are_replaced(search: SearchPath) -> No
 
 def test_zero_period_means_never(search: SearchPath) -> None:
     """The Go runtime reads it as 'not set' although its maintainers and users mean never."""
-    assert read("- {version: v1, kind: Pod, role: echo, reconcilePeriod: 0s}", search).watches[0].reconcile_period_s == 0
+    assert (
+        read("- {version: v1, kind: Pod, role: echo, reconcilePeriod: 0s}", search).watches[0].reconcile_period_s == 0
+    )
 
 
 def test_finalizer_may_be_vars_alone(search: SearchPath) -> None:

@@ -21,7 +21,6 @@ from runner.execution.directory import RunDirectory
 from runner.execution.job import Job
 from runner.execution.outbox import Outbox
 from runner.execution.stream import EventStream, last_lines
-from runner.objects import RunId
 
 __all__ = ["Supervisor", "main"]
 
@@ -222,7 +221,7 @@ class Play:
     def keep(self) -> None:
         job = self._job
         try:
-            self._directory.keep(RunId(job.run_id), Path(job.keep_in), count=job.keep_count, output=self._stream.tail)
+            self._directory.keep(job.run_id, Path(job.keep_in), count=job.keep_count, output=self._stream.tail)
         except OSError as error:
             print(f"artifacts of run {job.run_id} not kept: {error}", file=sys.stderr)  # noqa: T201 - our log
 
