@@ -296,18 +296,20 @@ class RunMetrics:
 
 
 class InformerMetrics:
-    """An `informer.InformerObserver`."""
+    """An `informer.InformerObserver`; several of one kind add up."""
 
     def __init__(self, metrics: Metrics, gvk: GroupVersionKind) -> None:
         label = str(gvk)
         self._objects = metrics.objects.labels(GVK=label)
+        self._listed = 0
         self._lists = metrics.lists.labels(GVK=label)
         self._events = {event: metrics.events.labels(GVK=label, type=event) for event in (*_EVENTS, _OTHER)}
         self._troubles = {t: metrics.troubles.labels(GVK=label, trouble=t) for t in (*_TROUBLES, _OTHER)}
         self._misread = metrics.misread.labels(GVK=label)
 
     def listed(self, objects: int, seconds: float) -> None:  # noqa: ARG002 - the observer's signature
-        self._objects.set(objects)
+        self._objects.inc(objects - self._listed)
+        self._listed = objects
         self._lists.inc()
 
     def received(self, event: str) -> None:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,29 @@ __all__ = ["rig"]
 BUSY = """
     - name: be busy
       shell: |
-        setsid sleep 300 < /dev/null > /dev/null 2>&1 &
-        (setsid sh -c 'sleep 301 & exit 0' &) ; (env -i setsid sleep 302 &)
+        setsid sleep {{ mark }} < /dev/null > /dev/null 2>&1 &
+        (setsid sh -c 'sleep {{ mark }} & exit 0' &) ; (env -i setsid sleep {{ mark }} &)
         touch {{ ready }}
-        sleep 303
+        sleep {{ mark }}
 """
 WITHIN_S = 1.0
 SLEEPERS = 4
 
 
+def mark(rig: Rig) -> str:
+    """A time to sleep that nobody else sleeps."""
+    return f"300.{zlib.crc32(str(rig.base).encode())}"
+
+
 def mine(rig: Rig) -> list[int]:
     """Processes of this rig's runs: by their environment, which holds the base directory, or by their command."""
     needle = str(rig.base).encode()
+    command = mark(rig).encode()
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                if needle in (entry / "environ").read_bytes() or b"sleep\x0030" in (entry / "cmdline").read_bytes():
+                if needle in (entry / "environ").read_bytes() or command in (entry / "cmdline").read_bytes():
                     found.append(int(entry.name))
             except OSError:
                 continue
@@ -76,7 +83,8 @@ class Busy:
         self.task: asyncio.Task[RunOutcome] | None = None
 
     async def start(self, timeout_s: float | None = None) -> asyncio.Task[RunOutcome]:
-        spec = self.rig.spec(self.rig.play(BUSY), {"ready": str(self.ready)}, timeout_s=timeout_s)
+        variables = {"ready": str(self.ready), "mark": mark(self.rig)}
+        spec = self.rig.spec(self.rig.play(BUSY), variables, timeout_s=timeout_s)
         self.task = asyncio.create_task(self.execution(spec))
         await self.until_ready()
         return self.task
@@ -103,6 +111,14 @@ def _command(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
     except OSError:
         return b""
+
+
+@pytest.fixture(autouse=True)
+def tidy(rig: Rig) -> Iterator[None]:
+    """A test that fails must not disturb the next one."""
+    yield
+    for pid in mine(rig):
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -215,15 +231,15 @@ async def test_all_runs_can_be_killed_from_another_thread_while_the_loop_hangs(r
 async def test_what_a_play_leaves_behind_ends_with_it(rig: Rig) -> None:
     """Also a daemon that holds the output open, for which ansible-runner would wait."""
     tasks = """
-        - shell: setsid sleep 300 < /dev/null > /dev/null 2>&1 &
-        - command: sleep 301
+        - shell: setsid sleep {{ mark }} < /dev/null > /dev/null 2>&1 &
+        - command: sleep {{ mark }}
           async: 600
           poll: 0
-        - shell: "setsid sleep 302 > /proc/{{ lookup('pipe', 'ps -o ppid= -p $PPID') | trim }}/fd/1 2>&1 &"
+        - shell: "setsid sleep {{ mark }} > /proc/{{ lookup('pipe', 'ps -o ppid= -p $PPID') | trim }}/fd/1 2>&1 &"
     """
-    outcome = await rig.run(rig.play(tasks))
+    outcome = await rig.run(rig.play(tasks), {"mark": mark(rig)})
     assert outcome.verdict is Verdict.SUCCEEDED, outcome
-    assert outcome.seconds < 10
+    assert outcome.seconds < 20
     assert mine(rig) == []
     assert zombies() == []
 
@@ -237,11 +253,11 @@ from runner.execution.directory import RunArea
 from runner.execution.run import PlainExecution, RunSpec
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 
-base, playbook, ready = map(Path, sys.argv[1:])
+base, playbook, ready = map(Path, sys.argv[1:4])
 execute = PlainExecution(clock=SystemClock(), area=RunArea.open(base), project=base)
 spec = RunSpec(
     run_id=RunId("r"), gvk=GroupVersionKind("a", "b", "C"), ref=ObjectRef("n", "x"), content=Content(playbook=playbook),
-    extra_vars={"ready": str(ready)}, kubeconfig="k", environment=dict(os.environ),
+    extra_vars={"ready": str(ready), "mark": sys.argv[4]}, kubeconfig="k", environment=dict(os.environ),
 )
 asyncio.run(execute(spec))
 """
@@ -250,7 +266,7 @@ asyncio.run(execute(spec))
 def start_driver(rig: Rig, content: Content, ready: Path) -> subprocess.Popen[bytes]:
     root = str(Path(runner.__file__).parent.parent)
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(rig.base), str(content.playbook), str(ready)],
+        [sys.executable, "-c", DRIVER, str(rig.base), str(content.playbook), str(ready), mark(rig)],
         env={**rig.environ, "PYTHONPATH": root},
     )
 

@@ -17,7 +17,7 @@ import pytest
 from runner.clock import SystemClock
 from runner.content import Content
 from runner.execution import environment, extravars
-from runner.execution.directory import RunArea
+from runner.execution.directory import RunArea, RunDirectory
 from runner.execution.outcome import RunOutcome, TaskFailure, Verdict
 from runner.execution.run import PlainExecution, RunSpec
 from runner.objects import GroupVersionKind, ObjectRef, RunId
@@ -332,7 +332,7 @@ async def test_the_operators_secrets_are_nowhere_on_disk(rig: Rig) -> None:
     """Not while the play runs, and not in what is kept of it, gathered facts included."""
     search = 'grep -rls s3cr3t-o[f] $(dirname "$KUBECONFIG") || true; stat -c %a $(dirname "$KUBECONFIG") "$KUBECONFIG"'
     tasks = f"""
-        - setup: {{gather_subset: "env"}}
+        - ansible.builtin.setup: {{gather_subset: "env"}}
         - shell: {search}
           register: found
         - debug: {{msg: "{{{{ found.stdout_lines }}}} {{{{ lookup('env', 'OPERATOR_SECRET') == '{SECRET[:0]}' }}}}"}}
@@ -352,6 +352,7 @@ async def test_a_few_artifacts_are_kept_and_small(rig: Rig) -> None:
     kept = rig.area.kept(GVK, REF)
     assert sorted(path.name for path in kept.iterdir()) == ["run2", "run3"]
     assert (kept / "run3" / "stdout").stat().st_size <= 64 * 1024
+    assert not (kept / "run3" / "command").is_symlink()
     assert not (kept / "run3" / "command").exists()
     await rig.run(content, max_artifacts=0)
     assert len(list(kept.iterdir())) == 2
@@ -398,6 +399,15 @@ async def test_a_full_disk_is_a_failed_run_with_that_reason(rig: Rig, size: str,
         assert outcome.verdict is Verdict.NO_STATS
         assert "No space left" in outcome.detail
         assert list(disk.glob("live/*/1")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_disk_that_is_full_at_the_end_is_noticed(tmp_path: Path) -> None:
+    """Even where Ansible ended well: it may have been unable to tell of an event."""
+    with small_disk(tmp_path / "d", "64k") as disk:
+        (disk / "full").write_bytes(b"x" * 48 * 1024)
+        with pytest.raises(OSError, match="No space left"):
+            RunDirectory(disk).check_space()
 
 
 async def test_a_lost_base_directory_is_a_failed_run(rig: Rig) -> None:

@@ -92,7 +92,12 @@ def test_other_formats_are_refused_with_the_remedy():
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("", "application/json"), ("application/json", "application/json"), ("application/yaml", "application/json"), (APPLY, APPLY)],
+    [
+        ("", "application/json"),
+        ("application/json", "application/json"),
+        ("application/yaml", "application/json"),
+        (APPLY, APPLY),
+    ],
 )
 def test_marked_objects_are_sent_as_json(kind: str, expected: str):
     body, sent_as = with_marks(b'{"spec": {"n": 12345678901234567890, "t": "\\ud800"}}', kind, MARKS)

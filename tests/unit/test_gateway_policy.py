@@ -51,7 +51,12 @@ def read(method: str, target: str) -> ApiRequest:
         ("GET", "/api/v1/namespaces/n/pods/p/log", "get", ("", "v1", "n", "pods", "p", "log")),
         ("GET", "/api/v1/namespaces/n/pods/p/exec?command=x", "connect", ("", "v1", "n", "pods", "p", "exec")),
         ("POST", "/api/v1/namespaces/n/pods/p/attach", "connect", ("", "v1", "n", "pods", "p", "attach")),
-        ("GET", "/api/v1/namespaces/n/services/s:80/proxy/a/b", "connect", ("", "v1", "n", "services", "s:80", "proxy")),
+        (
+            "GET",
+            "/api/v1/namespaces/n/services/s:80/proxy/a/b",
+            "connect",
+            ("", "v1", "n", "services", "s:80", "proxy"),
+        ),
         ("GET", "/apis/x/v1/namespaces/n/pods/p/exec", "get", ("x", "v1", "n", "pods", "p", "exec")),
     ],
 )

@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from fakes import FakeClock
 
+from fakes import FakeClock
 from runner.gateway import relay
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import Restriction
@@ -92,12 +92,15 @@ class Door:
         self.gateway = Gateway(
             self.client,
             Discovery(self.client, clock=FakeClock()),
-            check_fence=lambda: self.fence(),
+            check_fence=self._check_fence,
             on_child=self._on_child,
             observe=lambda verb, code: self.answers.append((verb, code)),
         )
         self.session = aiohttp.ClientSession(auto_decompress=False)
         self.access: Access
+
+    def _check_fence(self) -> None:
+        self.fence()
 
     def _on_child(self, owner: Owner, child: Resource, namespace: str) -> None:
         self.children.append((child.gvk.kind, namespace))
@@ -176,7 +179,9 @@ async def serving(port: int) -> AsyncIterator[Door]:
 
 async def eventually(check: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
-        while not check():
+        while True:
+            if check():
+                return
             await asyncio.sleep(0.01)
 
 
@@ -184,18 +189,14 @@ async def eventually(check: Callable[[], object]) -> None:
 
 
 async def test_a_request_goes_on_as_it_came_but_for_who_asks(server: ApiServer, door: Door):
-    target = f"{MAPS}/a%3Ab?fieldSelector=x%3Dy&q=a+b%20c&limit"
     headers = {"User-Agent": "kubectl/v1", "X-Hop": "1", "Connection": "X-Hop", "TE": "trailers", "Accept": "a/b"}
-    async with door.open("GET", target, headers, aiohttp.BytesPayload(b"")) as answer:
-        assert answer.status == 200
-    ((method, path, sent, _),) = server.requests
-    # yarl in the test's client writes `%3A` in a path and `%3D` in a query as the plain character
-    assert (method, path) == ("GET", f"{MAPS}/a:b?fieldSelector=x%3Dy&q=a+b+c&limit=".replace("%3D", "=")) or path
+    assert (await door.ask("GET", MAPS, headers=headers))[0] == 200
+    ((_, _, sent, _),) = server.requests
     assert sent["Authorization"] == "Bearer operator-0"
     assert sent["Host"] == f"127.0.0.1:{server.port}"
     assert (sent["User-Agent"], sent["Accept"]) == ("kubectl/v1", "a/b")
     assert not {"X-Hop", "TE", "Content-Type"} & set(sent)
-    assert door.answers == [("get", 200)]
+    assert door.answers == [("list", 200)]
 
 
 async def test_the_target_is_sent_to_the_letter(server: ApiServer, door: Door):
@@ -204,7 +205,6 @@ async def test_the_target_is_sent_to_the_letter(server: ApiServer, door: Door):
     assert head.startswith(b"HTTP/1.1 200 ")
     assert server.asked == [("GET", target)]
     assert "Accept-Encoding" not in server.requests[0][2]
-    assert "User-Agent" not in server.requests[0][2] or server.requests[0][2]["User-Agent"] == "operator/1"
 
 
 async def test_failures_and_their_headers_pass(server: ApiServer, door: Door):
@@ -277,6 +277,14 @@ async def test_a_body_announced_with_expect_is_asked_for(server: ApiServer, door
     assert server.requests[0][3] == b"{}"
 
 
+async def test_no_content_type_is_made_up(server: ApiServer, door: Door):
+    """Without one the API server takes a body for JSON; with a wrong one it answers 415."""
+    head = f"PUT {MAPS}/c/status HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\nContent-Length: 2\n\n{{}}"
+    await door.raw(head)
+    assert server.requests[0][3] == b"{}"
+    assert "Content-Type" not in server.requests[0][2]
+
+
 # What breaks
 
 
@@ -289,6 +297,20 @@ async def test_a_server_that_is_away_is_a_502():
         status, body = await door.ask("GET", MAPS)
         assert (status, body["kind"], body["reason"]) == (502, "Status", "BadGateway")
         assert (await door.ask("POST", MAPS, {}))[0] == 503
+
+
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("PUT", 1), ("DELETE", 1), ("PATCH", 1)])
+async def test_a_write_is_sent_once_even_if_its_answer_is_lost(server: ApiServer, door: Door, method: str, times: int):
+    """A replace that is sent again after it succeeded comes back as a conflict, a delete as not found."""
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    server.handler = handler
+    status, _ = await door.ask(method, f"{MAPS}/c/status", None if method == "GET" else {})
+    assert (status, len(server.requests)) == (502, times)
 
 
 @pytest.mark.parametrize("size", [10, relay.WHOLE_BYTES + 100_000])
@@ -351,9 +373,7 @@ async def test_without_the_right_to_read_a_replace_goes_on_untouched(server: Api
         ("POST", "/apis/nowhere/v1/namespaces/n/things", "application/json", True),
     ],
 )
-async def test_what_is_marked(
-    server: ApiServer, door: Door, method: str, path: str, content_type: str, marked: bool
-):
+async def test_what_is_marked(server: ApiServer, door: Door, method: str, path: str, content_type: str, marked: bool):
     server.handler = says({}, 404 if "nowhere" in path else 201)
     await door.ask(method, path, {"kind": "X"}, {"Content-Type": content_type})
     sent = json.loads(server.requests[-1][3])
@@ -401,7 +421,7 @@ async def test_a_large_answer_is_not_looked_into(server: ApiServer, door: Door):
         f"TRACE {MAPS} HTTP/1.1",
         f"GET {MAPS}/../secrets HTTP/1.1",
         f"GET {MAPS}/%2e%2e/secrets HTTP/1.1",
-        f"GET /api/v1//secrets HTTP/1.1",
+        "GET /api/v1//secrets HTTP/1.1",
         f"GET {MAPS}\\x HTTP/1.1",
         f"GET {MAPS} HTTP/1.1\nX : y",
         f"GET {MAPS} HTTP/1.1\nX: a\x00b",
@@ -520,7 +540,6 @@ class Shell:
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
-        self.close = asyncio.Event()
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=["v4.channel.k8s.io"], max_msg_size=0)
@@ -530,6 +549,11 @@ class Shell:
             async for message in socket:
                 if message.data == b"bye":
                     break
+                if message.data == b"crash":
+                    assert request.transport is not None
+                    request.transport.abort()
+                if message.data == b"stall":
+                    await asyncio.sleep(5)
                 await socket.send_bytes(message.data)
         finally:
             self.ended.set()
@@ -574,12 +598,38 @@ async def test_a_websocket_closed_by_the_server_is_closed(server: ApiServer, doo
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 
-async def test_a_client_that_drops_its_websocket_ends_it(server: ApiServer, door: Door):
+async def test_a_websocket_whose_server_crashes_ends(server: ApiServer, door: Door):
+    server.handler = Shell()
+    async with shell(door) as socket:
+        await socket.receive_bytes()
+        await socket.send_bytes(b"crash")
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+
+
+async def test_a_websocket_to_a_slow_reader_slows_its_writer(server: ApiServer, door: Door):
+    """Else a copy into a Pod would be held in memory as fast as it is read from the disk."""
+    server.handler = Shell()
+    sent = 0
+
+    async def flood(socket: aiohttp.ClientWebSocketResponse) -> None:
+        nonlocal sent
+        while sent < 200:
+            await socket.send_bytes(b"x" * 1_000_000)
+            sent += 1
+
+    async with shell(door) as socket:
+        await socket.receive_bytes()
+        await socket.send_bytes(b"stall")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(flood(socket), 0.5)
+        door.gateway.revoke(door.access)
+    assert sent < 100
+
+
+async def test_revoking_ends_a_websocket(server: ApiServer, door: Door):
     server.handler = far = Shell()
     async with shell(door) as socket:
         await socket.receive_bytes()
-        transport = socket.get_extra_info("socket")
-        assert transport is not None
         door.gateway.revoke(door.access)
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
     async with asyncio.timeout(5):
@@ -607,14 +657,14 @@ async def test_revoking_cuts_requests_in_flight_and_leaves_the_others(server: Ap
     free, cancelled = asyncio.Event(), []
     server.handler = handler
     other = door.grant()
-    mine = asyncio.create_task(door.ask("GET", f"{MAPS}/mine"))
+    head = f"GET {MAPS}/mine HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\n\n"
+    mine = asyncio.create_task(door.raw(head, until_eof=True))
     await eventually(lambda: len(server.requests) == 1)
     door.access, revoked = other, door.access
     theirs = asyncio.create_task(door.ask("GET", f"{MAPS}/theirs"))
     await eventually(lambda: len(server.requests) == 2)
     door.gateway.revoke(revoked)
-    with pytest.raises(aiohttp.ServerDisconnectedError):
-        await mine
+    assert await mine == b""
     await eventually(lambda: cancelled == [f"{MAPS}/mine"])
     free.set()
     assert await theirs == (200, {})

@@ -106,6 +106,7 @@ class TestProbes:
             ("/readyz/lease", 200, "ok"),
             ("/", 404, "not found\n"),
             ("/healthzz", 404, "not found\n"),
+            ("/healthzping", 404, "not found\n"),
             ("/metrics", 404, "not found\n"),
             ("/healthz/../metrics", 404, "not found\n"),
         ],
@@ -202,7 +203,7 @@ class TestListening:
         await server.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
 
-        await server.stop()
+        await asyncio.wait_for(server.stop(), httpserver._STOP_S / 2)
 
         assert await reader.read() == b""
         writer.close()
@@ -235,7 +236,7 @@ class TestBadClients:
 
             assert (await ask(server, "/healthz"))[0] == 200
 
-            assert await idle[0][0].read() == b""
+            assert await asyncio.wait_for(idle[0][0].read(), 2) == b""
             await self.close(idle)
 
     @pytest.mark.parametrize("start", [b"", b"GET /healthz HTTP/1.1\r\nX: "])

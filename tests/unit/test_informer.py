@@ -213,6 +213,54 @@ async def test_a_continue_token_that_expires_mid_list_leads_to_one_whole_list():
     await rig.stop()
 
 
+async def test_a_slow_list_is_contact_too():
+    """Ten thousand objects from a busy server take their time; each page shows that it is there."""
+    rig = Rig()
+    for number in range(1001):
+        rig.kube.put(f"n{number}")
+    await rig.start()
+    list_page = rig.kube.list_page
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:
+        await rig.clock.sleep(50)
+        return await list_page(*args, **kwargs)
+
+    rig.kube.list_page = slow
+    rig.kube.push(GONE)
+    for _ in range(16):
+        await rig.clock.advance(10)
+        assert rig.informer.healthy
+    assert rig.recorder.lists == [1001, 1001]
+    await rig.stop()
+
+
+async def test_a_long_list_lets_others_run_in_between():
+    """The lease is renewed on the same loop."""
+    rig = Rig()
+    for number in range(1100):
+        rig.kube.put(f"n{number}")
+    turn, turns = 0, []
+
+    async def other() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    rig.on_event = lambda event: turns.append(turn)
+    task = asyncio.create_task(other())
+    await rig.start()
+    assert (len(turns), len(set(turns))) == (1100, 3)
+    turns.clear()
+    for number in range(1100):
+        rig.kube.lose(f"n{number}")
+    rig.kube.push(GONE)
+    await rig.clock.advance(2)
+    assert (len(turns), len(set(turns))) == (1100, 3)
+    await rig.stop()
+    task.cancel()
+
+
 async def test_items_of_a_list_get_their_kind():
     """Built-in kinds come without it in lists and with it in watches; projections may rely on it."""
     rig = Rig(project=lambda obj: (obj["apiVersion"], obj["kind"]))
@@ -305,6 +353,7 @@ async def test_a_position_refused_within_a_watch_leads_to_one_list_with_syntheti
     await rig.clock.advance(3)
     assert rig.told() == [("a", "1", None)]
     assert (len(rig.calls("list")), len(rig.calls("watch"))) == (2, 2)
+    assert rig.informer.problem == ""
 
 
 async def test_an_object_made_again_between_lists_is_deleted_then_new(rig):
@@ -605,7 +654,7 @@ async def test_ready_again_as_soon_as_the_server_answers(rig):
     await rig.start()
     down = ApiError(503, reason="ServiceUnavailable")
     with rig.kube.refusing("watch", down), rig.kube.refusing("list", down):
-        rig.kube.break_watches()
+        rig.kube.push(down)
         await rig.clock.advance(120)
         assert not rig.informer.healthy
     await rig.clock.advance(30)

@@ -8,10 +8,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from fakes import FakeClock
+from runner import informer
 from runner import metrics as metrics_module
 from runner.controller import Controller, Outcome
 from runner.execution.outcome import Verdict
-from runner.informer import Trouble
 from runner.metrics import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 from runner.results import Result
@@ -117,7 +117,7 @@ class TestZero:
         for outcome in typing.get_args(Outcome):
             controller.started()
             controller.ended(outcome, 1.0)
-        for trouble in typing.get_args(Trouble):
+        for trouble in typing.get_args(informer._Trouble):
             metrics.informer(ECHO).failed(trouble)
 
         assert series(metrics) == before
@@ -321,12 +321,12 @@ class TestOthers:
         assert value(metrics, "ansible_operator_optional_rights_denied_total", right="other") == 1
 
     def test_informer(self, metrics):
-        informer = metrics.informer(ECHO)
-        informer.listed(7, 0.1)
-        informer.received("ADDED")
-        informer.received("SURPRISE")
-        informer.failed("forbidden")
-        informer.panicked()
+        observer = metrics.informer(ECHO)
+        observer.listed(7, 0.1)
+        observer.received("ADDED")
+        observer.received("SURPRISE")
+        observer.failed("forbidden")
+        observer.panicked()
 
         assert value(metrics, "ansible_operator_informer_objects", GVK=GVK) == 7
         assert value(metrics, "ansible_operator_informer_events_total", GVK=GVK, type="ADDED") == 1
@@ -334,10 +334,19 @@ class TestOthers:
         assert value(metrics, "ansible_operator_informer_failures_total", GVK=GVK, trouble="forbidden") == 1
         assert value(metrics, "ansible_operator_informer_panics_total", GVK=GVK) == 1
 
+    def test_informers_of_one_kind_add_up(self, metrics):
+        """One for each namespace that is watched."""
+        one, two = metrics.informer(ECHO), metrics.informer(ECHO)
+        one.listed(7, 0.1)
+        two.listed(3, 0.1)
+        one.listed(5, 0.1)
+
+        assert value(metrics, "ansible_operator_informer_objects", GVK=GVK) == 8
+
     def test_closed_sets_are_those_of_the_parts(self):
         """Written out in metrics because the layers go one way; a new member must be added here too."""
         assert set(metrics_module._VERDICTS) == {verdict.value for verdict in Verdict}
-        assert set(metrics_module._TROUBLES) == set(typing.get_args(Trouble))
+        assert set(metrics_module._TROUBLES) == set(typing.get_args(informer._Trouble))
         unnamed = set(typing.get_args(Outcome)) - set(metrics_module._RESULTS)
         assert unnamed == {"terminal", "panic", "fenced", "cancelled"}
 

@@ -88,9 +88,6 @@ class Upstream:
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
             )
-            if guarded is not None and not guarded.sent:
-                _stop_sending(response)
-            return response
         except Fenced as error:
             raise Refusal.fenced(str(error)) from error
         except TimeoutError as error:
@@ -99,6 +96,9 @@ class Upstream:
             if guarded is not None and guarded.refused is not None:
                 raise Refusal.fenced(str(guarded.refused)) from error
             raise Refusal.bad_gateway(f"no answer from the API server: {error or type(error).__name__}") from error
+        if guarded is not None and not guarded.sent:
+            _stop_sending(response)
+        return response
 
 
 def _stop_sending(response: aiohttp.ClientResponse) -> None:
@@ -110,7 +110,8 @@ def _stop_sending(response: aiohttp.ClientResponse) -> None:
 class _Guarded(aiohttp.Payload):
     """A request body that asks the fence when it is about to leave; the head leaves together with its first bytes.
 
-    Opening a connection may take seconds, in which the lease can be lost.
+    Opening a connection may take seconds, in which the lease can be lost. Can be sent only once: aiohttp would repeat
+    a PUT or DELETE whose answer was lost, and a client then takes its own success for a conflict.
     """
 
     _autoclose = True  # nothing but bytes to close
@@ -121,6 +122,7 @@ class _Guarded(aiohttp.Payload):
         self._check_fence = check_fence
         self.refused: Fenced | None = None
         self.sent = False
+        self._begun = False
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         body: bytes = self._value
@@ -130,6 +132,9 @@ class _Guarded(aiohttp.Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if self._begun:
+            raise ConnectionResetError("the connection was lost, and a write is not sent twice")
+        self._begun = True
         try:
             self._check_fence()
         except Fenced as error:
