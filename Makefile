@@ -39,7 +39,7 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
-	$(BIN)/ansible-lint --offline --quiet
+	$(BIN)/ansible-lint --offline -q
 	$(BIN)/pytest -q -m "not integration and not e2e"
 
 .PHONY: bench

@@ -200,7 +200,7 @@ async def test_each_row_of_the_table(api, namespace, children, play, variables_o
         "changed": ([deleted, said], "5s", "JobReplacing", "Active"),
         "leaving": ([], "5s", None, None),
         "leaving-finished": ([said], "", "JobComplete", "Complete"),
-        "stale": ([], "2s", None, None),
+        "stale": ([said], "2s", "JobPending", None),
         "stale-long": ([said], "30s", "WaitingForRemoval", None),
         "foreign": ([said], "30s", "NameConflict", None),
         "resolved": ([said], "", "JobRunning", "Active"),
@@ -257,7 +257,8 @@ async def test_losing_the_race_changes_nothing_and_looks_again(api, namespace, c
     )
 
     assert reports["race"].failure == ""
-    assert reports["race"].facts["echo_decision"] == {"again": "2s"}
+    decision = reports["race"].facts["echo_decision"]
+    assert (decision["again"], decision["ready"]["reason"]) == ("2s", "JobPending")
     assert await api.until(JOB, namespace, "race") == before
 
 

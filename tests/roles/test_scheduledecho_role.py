@@ -65,7 +65,7 @@ async def test_each_row_of_the_table(api, namespace, children, play, variables_o
         "invalid-zone": ([patched, said], "", "InvalidSchedule", {}),
         "broken": ([made], "", None, {}),
         "foreign": ([said], "30s", "NameConflict", {}),
-        "stale": ([], "2s", None, {}),
+        "stale": ([said], "2s", "CronJobPending", {}),
         "stale-long": ([said], "30s", "WaitingForRemoval", {}),
     }
     log = writes()

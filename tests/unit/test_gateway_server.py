@@ -419,6 +419,8 @@ async def test_a_large_answer_is_not_looked_into(server: ApiServer, door: Door):
         "CONNECT elsewhere:443 HTTP/1.1",
         "OPTIONS * HTTP/1.1",
         f"TRACE {MAPS} HTTP/1.1",
+        f"PROPFIND {MAPS} HTTP/1.1",
+        f"get {MAPS} HTTP/1.1",
         f"GET {MAPS}/../secrets HTTP/1.1",
         f"GET {MAPS}/%2e%2e/secrets HTTP/1.1",
         "GET /api/v1//secrets HTTP/1.1",
@@ -540,6 +542,7 @@ class Shell:
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
+        self.free = asyncio.Event()
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=["v4.channel.k8s.io"], max_msg_size=0)
@@ -553,7 +556,7 @@ class Shell:
                     assert request.transport is not None
                     request.transport.abort()
                 if message.data == b"stall":
-                    await asyncio.sleep(5)
+                    await self.free.wait()
                 await socket.send_bytes(message.data)
         finally:
             self.ended.set()
@@ -608,7 +611,7 @@ async def test_a_websocket_whose_server_crashes_ends(server: ApiServer, door: Do
 
 async def test_a_websocket_to_a_slow_reader_slows_its_writer(server: ApiServer, door: Door):
     """Else a copy into a Pod would be held in memory as fast as it is read from the disk."""
-    server.handler = Shell()
+    server.handler = far = Shell()
     sent = 0
 
     async def flood(socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -623,6 +626,7 @@ async def test_a_websocket_to_a_slow_reader_slows_its_writer(server: ApiServer, 
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(flood(socket), 0.5)
         door.gateway.revoke(door.access)
+    far.free.set()
     assert sent < 100
 
 
@@ -668,6 +672,36 @@ async def test_revoking_cuts_requests_in_flight_and_leaves_the_others(server: Ap
     await eventually(lambda: cancelled == [f"{MAPS}/mine"])
     free.set()
     assert await theirs == (200, {})
+
+
+async def test_what_of_a_write_is_not_yet_sent_when_its_run_ends_is_never_sent():
+    """A lost lease revokes; a write that waits in a buffer for a network to heal must not be completed after that."""
+    go, received = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go.wait()
+        size = 0
+        try:
+            while chunk := await reader.read(1_000_000):
+                size += len(chunk)
+        except ConnectionError:
+            pass
+        writer.close()
+        received.set_result(size)
+
+    listener = await asyncio.start_server(slow, "127.0.0.1", 0)
+    async with serving(listener.sockets[0].getsockname()[1]) as door:
+        head = f"PUT {MAPS}/c/status HTTP/1.1\nHost: x\nAuthorization: Bearer TOKEN\nContent-Length: 30000000\n\n"
+        mine = asyncio.create_task(door.raw(head + "x" * 30_000_000, until_eof=True))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(mine), 0.5)
+        door.gateway.revoke(door.access)
+        assert await mine == b""
+        go.set()
+        async with asyncio.timeout(5):
+            assert 0 < await received < 30_000_000
+    listener.close()
+    await listener.wait_closed()
 
 
 async def test_stopping_is_quick_and_cuts_what_is_open(server: ApiServer, door: Door):

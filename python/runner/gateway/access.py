@@ -8,10 +8,13 @@ import base64
 import binascii
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import yaml
 
+from runner.gateway.answers import Refusal
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import Restriction
 from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
@@ -102,15 +105,19 @@ class Session:
         self._transports: set[asyncio.Transport] = set()
         self._versions: dict[str, str] = {}
 
-    def opened(self, transport: asyncio.Transport) -> None:
-        """A request begins on this connection."""
+    @contextmanager
+    def open(self, transport: asyncio.Transport | None) -> Iterator[None]:
+        """Have `cut` end this connection for as long as the context lasts; `None`: it has ended already."""
+        if transport is None:
+            raise Refusal.bad_gateway("the connection was lost")
         self._transports.add(transport)
-
-    def closed(self, transport: asyncio.Transport) -> None:
-        self._transports.discard(transport)
+        try:
+            yield
+        finally:
+            self._transports.discard(transport)
 
     def cut(self) -> None:
-        """End all requests in flight."""
+        """End all requests in flight, and send nothing of what is buffered."""
         for transport in self._transports:
             transport.abort()
 

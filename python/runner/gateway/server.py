@@ -126,17 +126,11 @@ class Gateway:
         usage.requests += 1
         usage.writes += asked.is_write
         _check_allowed(session.grant, asked)
-        if request.transport is None:
-            raise Refusal.bad_gateway("the client has gone")
-        transport = request.transport
-        session.opened(transport)
-        try:
+        with session.open(request.transport):
             if tunnel.is_websocket(request):
                 return await self._tunnel(session, request, asked)
             tunnel.refuse_other_upgrades(request)
             return await self._pass_on(session, request, asked)
-        finally:
-            session.closed(transport)
 
     async def _pass_on(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
         body = await relay.read_body(request)
@@ -193,7 +187,8 @@ class Gateway:
         try:
             if answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
                 self._observe(asked.verb, answer.status)
-                await tunnel.join(request, answer)
+                with session.open(answer.connection.transport if answer.connection else None):
+                    await tunnel.join(request, answer)
             return await relay.send_answer(request, answer, is_long=False)
         finally:
             answer.close()

@@ -88,6 +88,10 @@ class Upstream:
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
             )
+        except asyncio.CancelledError:
+            if guarded is not None:
+                guarded.drop()
+            raise
         except Fenced as error:
             raise Refusal.fenced(str(error)) from error
         except TimeoutError as error:
@@ -123,6 +127,12 @@ class _Guarded(aiohttp.Payload):
         self.refused: Fenced | None = None
         self.sent = False
         self._begun = False
+        self._transport: asyncio.WriteTransport | None = None
+
+    def drop(self) -> None:
+        """Send nothing more of it: closing a connection would first send what is buffered, perhaps much later."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         body: bytes = self._value
@@ -140,6 +150,7 @@ class _Guarded(aiohttp.Payload):
         except Fenced as error:
             self.refused = error
             raise
+        self._transport = writer.transport
         body = memoryview(self._value)[:content_length]
         for start in range(0, len(body), _CHUNK):
             await writer.write(body[start : start + _CHUNK])
