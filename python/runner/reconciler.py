@@ -158,9 +158,7 @@ class Reconciler:
             await self._refuse(resource, obj, str(error))
             raise TerminalError(status.REFUSED, str(error)) from error
 
-    def _spec(
-        self, run_id: RunId, meta: Meta, plan: Plan, variables: extravars.ExtraVars, access: Access
-    ) -> RunSpec:
+    def _spec(self, run_id: RunId, meta: Meta, plan: Plan, variables: extravars.ExtraVars, access: Access) -> RunSpec:
         watch, defaults = self._watch, self._defaults
         content = watch.content
         if plan.step is Step.FINALIZE and watch.finalizer is not None and watch.finalizer.content is not None:

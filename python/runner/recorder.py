@@ -52,9 +52,7 @@ def notices_of(
     old, new = condition(before, "Ready") or {}, condition(after, "Ready") or {}
     if new and (old.get("status"), old.get("reason")) != (new.get("status"), new.get("reason")):
         kind: Literal["Normal", "Warning"] = "Warning" if new.get("status") == "False" else "Normal"
-        notices.append(
-            Notice(type=kind, reason=str(new.get("reason") or ""), message=str(new.get("message") or ""))
-        )
+        notices.append(Notice(type=kind, reason=str(new.get("reason") or ""), message=str(new.get("message") or "")))
     if outcome is not None and not outcome.succeeded:
         old_failure, new_failure = condition(before, "Failure") or {}, condition(after, "Failure") or {}
         is_new = (old_failure.get("status"), old_failure.get("message")) != ("True", new_failure.get("message"))

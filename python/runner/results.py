@@ -1,7 +1,7 @@
 """What a reconcile asks of the queue. Return a `Result` or raise; never both.
 
-    ReconcileError       expected; the queue retries with back-off
-    └── TerminalError    expected; only a change of the object can help, so no retry
+A `ReconcileError` is expected and retried with back-off; a `TerminalError` is one that only a change of the object
+can mend, so it is not.
 """
 
 from dataclasses import dataclass

@@ -297,5 +297,3 @@ def describe(options: Iterable[Option] = TABLE) -> Sequence[tuple[str, str, str,
         default = "number of CPUs" if option.field == "max_concurrent_reconciles" else option.default
         rows.append((option.flag, ", ".join(variables), default, option.help))
     return rows
-
-

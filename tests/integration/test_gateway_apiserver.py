@@ -418,6 +418,7 @@ async def test_a_kind_defined_a_moment_ago_gets_its_owner(door: Door):
 
     created = await eventually(create, within=20, every=0.05)
     assert created.json["metadata"]["ownerReferences"] == [door.reference]
+    assert door.seen.children[-1] == (GroupVersionKind(group, "v1", "Thing"), door.namespace)
 
 
 # Who may, and when

@@ -1064,7 +1064,7 @@ class Machine:
 
 
 class World:
-    """A random history, all of it drawn from one seed: `LENGTH_S` of trouble, then peace for as long."""
+    """A random history, all of it drawn from one seed: `LENGTH_S` of trouble, then peace until somebody leads."""
 
     LENGTH_S = 120.0
     TROUBLE = ("freeze", "cut off", "crash", "stop", "set clock", "edit", "delete", "outage")
@@ -1090,9 +1090,13 @@ class World:
             self.at(self.rng.uniform(0, self.LENGTH_S), lambda kind=kind: self.trouble(kind))
 
     def run(self):
-        while self._events and self._events[0][0] < 2 * self.LENGTH_S:
+        while self.now < self.LENGTH_S or not self.holders():
             self.now, _, event = heapq.heappop(self._events)
             event()
+            assert self.now < 2 * self.LENGTH_S, f"after {self.LENGTH_S} s of peace nobody leads"
+        for machine in self.machines:
+            if machine.process is not None:
+                machine.process.crash()
 
     def at(self, instant, event):
         heapq.heappush(self._events, (instant, next(self._order), event))
@@ -1221,7 +1225,7 @@ class World:
 
 
 class TestNeverTwo:
-    SCHEDULES = int(os.environ.get("LEADER_SCHEDULES", "2000"))
+    SCHEDULES = int(os.environ.get("LEADER_SCHEDULES", "2500"))
 
     def test_at_most_one_may_write_in_any_history(self, caplog):
         """Rates up to 1.4 (the bound is 15 s / 10 s), delays, losses, freezes, crashes, set clocks, meddling hands."""
@@ -1235,7 +1239,6 @@ class TestNeverTwo:
                 error.add_note(f"seed {seed}")
                 raise
             seen += world.seen
-            assert len(world.holders()) == 1, f"seed {seed}: after {world.LENGTH_S} s of peace nobody leads"
 
         # The histories must have been worth the while.
         assert seen["led"] > 2 * self.SCHEDULES

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from runner.gateway import connections
 from runner.gateway.answers import Refusal
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import Restriction
@@ -119,7 +120,7 @@ class Session:
     def cut(self) -> None:
         """End all requests in flight, and send nothing of what is buffered."""
         for transport in self._transports:
-            transport.abort()
+            connections.reset(transport)
 
     def saw(self, path: str, version: str) -> bool:
         """Remember an object's resource version; return whether it differs from the one last seen, if any was."""

@@ -13,6 +13,7 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
+from runner.gateway import connections
 from runner.gateway.answers import Refusal
 from runner.kube.client import KubeClient
 from runner.kube.errors import Fenced
@@ -101,14 +102,9 @@ class Upstream:
                 raise Refusal.fenced(str(guarded.refused)) from error
             raise Refusal.bad_gateway(f"no answer from the API server: {error or type(error).__name__}") from error
         if guarded is not None and not guarded.sent:
-            _stop_sending(response)
+            # The server refused the body before it had all of it; there is no use in the rest.
+            response.content.on_eof(guarded.drop)
         return response
-
-
-def _stop_sending(response: aiohttp.ClientResponse) -> None:
-    """Drop the connection once the answer is read: the server refused the body before it had all of it."""
-    if response.connection is not None and response.connection.transport is not None:
-        response.content.on_eof(response.connection.transport.abort)
 
 
 class _Guarded(aiohttp.Payload):
@@ -130,9 +126,9 @@ class _Guarded(aiohttp.Payload):
         self._transport: asyncio.WriteTransport | None = None
 
     def drop(self) -> None:
-        """Send nothing more of it: closing a connection would first send what is buffered, perhaps much later."""
+        """Send nothing more of it."""
         if self._transport is not None:
-            self._transport.abort()
+            connections.reset(self._transport)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         body: bytes = self._value
