@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements-dev.txt requirements-collections.txt scripts/find-python scripts/unpack_collection.py pyproject.toml
+$(READY): requirements-dev.txt requirements-collections.txt scripts/find-python scripts/unpack_collection.py
 	@python=$$(./scripts/find-python) && echo "==> virtual environment with $$python" && \
 	  rm -rf $(VENV) && "$$python" -m venv $(VENV)
 	@echo "==> locked dependencies" && $(BIN)/pip install --quiet --require-hashes --only-binary=:all: -r requirements-dev.txt
@@ -30,7 +30,7 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests
 	@$(BIN)/python -m cluster build
-	@$(BIN)/pytest -m "integration or e2e" --durations=15
+	@$(BIN)/pytest -m "ansible or integration or e2e" --durations=15
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
@@ -40,7 +40,7 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline -q
-	$(BIN)/pytest -q -m "not integration and not e2e"
+	$(BIN)/pytest -q -m "not ansible and not integration and not e2e"
 
 .PHONY: bench
 bench: $(READY) ## Measure N Echoes (default 100) from creation to Job, and a no-op resync

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.audit import writes_of
 from bench.processes import Usage, cpu_seconds, peak_rss_mb
-from bench.report import Phase, Report, progress
+from bench.report import Bar, Phase, Report
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
 from tests.harness import ECHO, JOB, Api, Operator, echo, eventually, succeeded
 
@@ -147,7 +147,7 @@ class _Rig:
             runs_cpu_s=now.operator.children_s - mark.operator.children_s,
             api_server_cpu_s=now.api_server.own_s - mark.api_server.own_s,
             peak_rss_mb=peak_rss_mb(operator.process.pid),
-            writes=writes,
+            writes=dict(writes),
         )
 
     async def _watch_jobs(self, seen: dict[str, float]) -> None:
@@ -160,17 +160,21 @@ class _Rig:
                 seen.setdefault(job["metadata"]["name"], time.monotonic())
 
     async def _until_succeeded(self, label: str) -> None:
+        bar = Bar(label, self._count)
+
         async def look() -> bool:
             done = sum(succeeded(obj) for obj in await self._api.list(ECHO, _NAMESPACE))
-            progress(label, done, self._count)
+            bar.show(done)
             return done == self._count
 
         await eventually(look, within=60 + 20 * self._count, every=0.5, what="all Echoes reconciled")
 
     async def _until_runs_counted(self, operator: Operator, wanted: int, label: str) -> None:
+        bar = Bar(label, wanted)
+
         async def look() -> bool:
             done = await asyncio.to_thread(operator.runs_finished)
-            progress(label, min(done, wanted), wanted)
+            bar.show(min(done, wanted))
             return done >= wanted
 
         await eventually(look, within=60 + 20 * wanted, every=0.2, what="all Echoes looked at")

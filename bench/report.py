@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Phase", "Report", "percentile", "progress"]
+__all__ = ["Bar", "Phase", "Report", "percentile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +102,25 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[rank]
 
 
-def progress(label: str, done: int, total: int) -> None:
-    """A bar on a terminal; elsewhere a line at each tenth."""
-    if sys.stderr.isatty():
-        filled = 30 * done // max(1, total)
-        end = "\n" if done >= total else ""
-        sys.stderr.write(f"\r{label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}{end}")
-    elif total and (done % max(1, total // 10) == 0 or done == total):
-        sys.stderr.write(f"{label} {done}/{total}\n")
-    sys.stderr.flush()
+class Bar:
+    """Progress: a bar on a terminal, elsewhere a line at each tenth."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = max(1, total)
+        self._shown = -1
+
+    def show(self, done: int) -> None:
+        """Draw, if there is something new to see."""
+        tenths = 10 * done // self._total
+        if sys.stderr.isatty():
+            filled = 30 * done // self._total
+            end = "\n" if done >= self._total else ""
+            sys.stderr.write(f"\r{self._label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{self._total}{end}")
+        elif tenths != self._shown:
+            sys.stderr.write(f"{self._label} {done}/{self._total}\n")
+        self._shown = tenths
+        sys.stderr.flush()
 
 
 def _summary(phase: Phase) -> dict[str, Any]:

@@ -181,6 +181,7 @@ def _operator(target: Target) -> Iterator[Path]:
             "runner",
             "run",
             "--strict",
+            "--env-compat=echoperator",
             f"--kubeconfig={target.kubeconfig}",
             "--metrics-bind-address=0",
             "--health-probe-bind-address=0",

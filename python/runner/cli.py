@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner import __version__, logs, settings, watches
 from runner.content import SearchPath
+from runner.httpserver import AddressError
 from runner.kube.config import ConfigError
 from runner.logs import fields
 from runner.manager import ExitCode
@@ -75,7 +76,7 @@ def _run(parsed: argparse.Namespace) -> int:
         return ExitCode.BAD_CONFIGURATION
     try:
         return asyncio.run(_serve(resolved, loaded, environment))
-    except (ConfigError, WiringError) as error:
+    except (AddressError, ConfigError, WiringError) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return ExitCode.BAD_CONFIGURATION
 

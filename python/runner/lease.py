@@ -1,7 +1,8 @@
 """The Lease record in client-go's format, and what to do with one that was seen: values in, a decision out.
 
 Promises: no record raises, however odd; and one that somebody edited, blanked or deleted under its holder makes no
-second holder among those who had seen the first. Does no I/O and reads no clock: instants are handed in, monotonic.
+second holder among those who had seen the first, unless it was made to look exactly like a release.
+Does no I/O and reads no clock: instants are handed in, monotonic.
 """
 
 import dataclasses
@@ -119,8 +120,12 @@ class LeaseRecord:
 
     @property
     def released(self) -> bool:
-        """Its last holder gave it up in client-go's way, so nobody acts under it any more."""
-        return not self.holder and self.duration_s == _RELEASED_DURATION_S
+        """Its last holder gave it up in client-go's way, so nobody acts under it any more.
+
+        That way sets all of this at once; a hand that empties the holder leaves the rest as it was.
+        """
+        unheld = not self.holder and self.duration_s == _RELEASED_DURATION_S
+        return unheld and bool(self.acquired) and self.acquired == self.renewed
 
     def renew(self, *, renewed: str, duration_s: int) -> Self:
         """The same term of the same holder, seen alive later."""

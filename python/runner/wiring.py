@@ -19,7 +19,7 @@ from runner.execution.run import Execute, PlainExecution
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.server import Gateway
 from runner.health import Probe, informers_healthy, leader_known, ping
-from runner.httpserver import HttpServer, metrics_routes, parse_address, probe_routes
+from runner.httpserver import AddressError, HttpServer, metrics_routes, parse_address, probe_routes
 from runner.informer import Informer
 from runner.informerpool import InformerPool
 from runner.kube import config
@@ -257,14 +257,17 @@ def _leadership(
         return None, None
     if not settings.leader_election_id:
         raise WiringError("--leader-elect needs the name of a Lease: set --leader-election-id")
-    lease = LeaderSettings(
-        name=settings.leader_election_id,
-        namespace=settings.leader_election_namespace or connection.namespace,
-        identity=settings.leader_identity,
-        lease_duration_s=settings.lease_duration_s,
-        renew_deadline_s=settings.renew_deadline_s,
-        retry_period_s=settings.retry_period_s,
-    )
+    try:
+        lease = LeaderSettings(
+            name=settings.leader_election_id,
+            namespace=settings.leader_election_namespace or connection.namespace,
+            identity=settings.leader_identity,
+            lease_duration_s=settings.lease_duration_s,
+            renew_deadline_s=settings.renew_deadline_s,
+            retry_period_s=settings.retry_period_s,
+        )
+    except ValueError as error:
+        raise WiringError(str(error)) from error
 
     def on_lapse() -> None:
         # On the watchdog's own thread: the event loop may be the very thing that hangs.
@@ -302,7 +305,10 @@ def _http_servers(settings: Settings, metrics: Metrics, probes: Sequence[Probe])
     )
     servers: list[Serving] = []
     for flag, text, routes in wanted:
-        address = parse_address(text, flag=flag)
+        try:
+            address = parse_address(text, flag=flag)
+        except AddressError as error:
+            raise WiringError(str(error)) from error
         if address is not None:
             servers.append(HttpServer(address, routes, flag=flag))
     return servers

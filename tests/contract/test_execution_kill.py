@@ -24,6 +24,8 @@ from tests.contract.test_execution_run import Rig, rig
 __all__ = ["rig"]
 
 # A child of the module, one in a session of its own, a daemon that forked twice, one without environment.
+pytestmark = pytest.mark.ansible
+
 BUSY = """
     - name: be busy
       shell: |

@@ -22,6 +22,8 @@ from runner.execution.outcome import RunOutcome, TaskFailure, Verdict
 from runner.execution.run import PlainExecution, RunSpec
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 
+pytestmark = pytest.mark.ansible
+
 GVK = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 REF = ObjectRef("default", "hello")
 SECRET = "s3cr3t-of-the-operator"

@@ -118,7 +118,16 @@ class TestRecord:
         assert released == LeaseRecord(holder="", duration_s=1, acquired="r9", renewed="r9", transitions=4)
         assert released.released
 
-    @pytest.mark.parametrize("blank", [LeaseRecord(), record(holder=""), record(holder="", duration_s=0)])
+    @pytest.mark.parametrize(
+        "blank",
+        [
+            LeaseRecord(),
+            record(holder=""),
+            record(holder="", duration_s=0),
+            record(holder="", duration_s=1),
+            LeaseRecord(duration_s=1),
+        ],
+    )
     def test_blanked_is_not_released(self, blank):
         """Only a holder's own release proves that it stopped."""
         assert not blank.released

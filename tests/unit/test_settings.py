@@ -126,3 +126,11 @@ def test_table_describes_every_setting_once() -> None:
     """--help and the documentation are made from the table; a setting outside it would be a secret."""
     assert sorted(option.field for option in settings.TABLE) == sorted(Settings.__dataclass_fields__)
     assert len(settings.describe()) == len(settings.TABLE)
+
+
+def test_documentation_is_made_from_the_table() -> None:
+    """A page written by hand would be wrong with the next flag."""
+    from scripts.settings_table import render  # noqa: PLC0415 - only here
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+    assert page.read_text(encoding="utf-8") == render(), "run: python -m scripts.settings_table"

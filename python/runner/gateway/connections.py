@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 
 __all__ = ["reset"]
 
@@ -17,6 +18,7 @@ def reset(transport: asyncio.WriteTransport) -> None:
     is none any more would arrive when the network heals.
     """
     connection = transport.get_extra_info("socket")
-    if connection is not None and not transport.is_closing():
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
+    if connection is not None:
+        with suppress(OSError):  # closed already, and then nothing was buffered
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD)
     transport.abort()

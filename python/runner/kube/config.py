@@ -6,7 +6,6 @@ the outcome into what our own client needs. The synchronous half of that package
 """
 
 import asyncio
-import base64
 import os
 import ssl
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import client as sdk
 from kubernetes import config as sdk_config
 from kubernetes.config.config_exception import ConfigException
@@ -54,13 +54,11 @@ class Credentials:
     def _read(self) -> dict[str, str]:
         # get_api_key_with_prefix runs the package's own refresh hook (token file, exec plugin, OIDC) first.
         bearer = self._configuration.get_api_key_with_prefix("BearerToken")
-        if bearer:
-            _, _, token = str(bearer).strip().rpartition(" ")
-            return {"Authorization": f"Bearer {token}"}
-        if self._configuration.username:
-            pair = f"{self._configuration.username}:{self._configuration.password or ''}"
-            return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-        return {}
+        if not bearer:
+            return {}
+        # With its scheme in front, in whatever case: the package keeps Basic credentials in the same place.
+        scheme, _, token = str(bearer).strip().rpartition(" ")
+        return {"Authorization": f"{scheme.capitalize() or 'Bearer'} {token}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,8 @@ def load(*, kubeconfig: str = "", context: str = "", clock: Clock) -> Connection
             file = path or str(Path("~/.kube/config").expanduser())
             sdk_config.load_kube_config(config_file=file, context=context or None, client_configuration=configuration)
             namespace, context = _context_namespace(file, context)
-    except (ConfigException, OSError, ValueError) as error:
+        tls = _tls(configuration)
+    except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
         tried = "the Pod's service account" if in_cluster else (path or "~/.kube/config")
         raise ConfigError(
             f"no cluster to talk to: {tried}: {error}; "
@@ -104,7 +103,7 @@ def load(*, kubeconfig: str = "", context: str = "", clock: Clock) -> Connection
         ) from error
     return Connection(
         server=str(configuration.host).rstrip("/"),
-        tls=_tls(configuration),
+        tls=tls,
         credentials=Credentials(configuration, clock=clock),
         proxy=configuration.proxy or None,
         namespace=namespace,

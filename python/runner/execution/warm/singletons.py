@@ -1,0 +1,110 @@
+"""State that Ansible keeps for the life of a process, put back to what a new process has.
+
+A run that finds another run's state reports success for the wrong object, so each name here is one of the traps that
+tests guard. Imports of Ansible are inside functions, because Ansible reads the environment when it is imported.
+"""
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+
+__all__ = ["PER_RUN", "become_run", "reset"]
+
+PER_RUN = frozenset({
+    "ANSIBLE_ASYNC_DIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TEMP", "ANSIBLE_ROLES_PATH",
+})  # fmt: skip
+"""Variables of Ansible's configuration that differ from run to run; `become_run` takes them in."""
+
+
+def reset() -> None:
+    """Forget arguments, variables, secrets, messages and connections."""
+    _forget_arguments()
+    _forget_messages()
+    _forget_connections()
+
+
+def _forget_arguments() -> None:
+    from ansible import context  # noqa: PLC0415
+    from ansible.parsing.vault import VaultSecretsContext  # noqa: PLC0415
+    from ansible.utils import vars as extra  # noqa: PLC0415
+    from ansible.utils.collection_loader import AnsibleCollectionConfig  # noqa: PLC0415
+    from ansible.utils.context_objects import CLIArgs, GlobalCLIArgs  # noqa: PLC0415
+
+    for function, name in ((extra.load_extra_vars, "extra_vars"), (extra.load_options_vars, "options_vars")):
+        if hasattr(function, name):
+            delattr(function, name)
+    GlobalCLIArgs._Singleton__instance = None  # noqa: SLF001 - the only way to parse arguments twice
+    context.CLIARGS = CLIArgs({})
+    VaultSecretsContext._current = None  # noqa: SLF001 - as above
+    AnsibleCollectionConfig.default_collection = None
+
+
+def _forget_messages() -> None:
+    from ansible.utils.display import Display  # noqa: PLC0415
+
+    display = Display()
+    for shown in (display._warns, display._deprecations, display._errors):  # noqa: SLF001 - said once a process
+        shown.clear()
+    display.verbosity = 0
+    callback = _callback()
+    if callback is not None:
+        callback.event_context._global_ctx.clear()  # noqa: SLF001 - names the rehearsal's play
+        vars(callback.event_context._local).clear()  # noqa: SLF001 - as above
+
+
+def _forget_connections() -> None:
+    from ansible._internal import _rpc_host  # noqa: PLC0415, PLC2701
+
+    _rpc_host.LocalManager._shared_instance = None  # noqa: SLF001 - its thread is not in the fork
+    _rpc_host._server_ready.clear()  # noqa: SLF001 - as above
+    client = sys.modules.get("ansible_collections.kubernetes.core.plugins.module_utils.k8s.client")
+    if client is not None:
+        client._pool.clear()  # noqa: SLF001 - holds open sockets
+
+
+def become_run(environment: Mapping[str, str], *, arguments: Iterable[str], directory: str) -> None:
+    """Make a fresh fork the process that `ansible-playbook` would be for this run."""
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
+    sys.argv = list(arguments)
+    tempfile.tempdir = None
+    time.tzset()
+    reset()
+    _renew_ids()
+    _renew_configuration(environment)
+    callback = _callback()
+    if callback is not None:
+        callback.event_context.cache.private_data_dir = environment.get("AWX_ISOLATED_DATA_DIR")
+
+
+def _renew_ids() -> None:
+    """Two runs must not number their tasks alike."""
+    from ansible.utils import vars as unique  # noqa: PLC0415
+
+    unique.random_int = f"{secrets.randbelow(2**32):08x}"
+    unique.cur_id = 0
+
+
+def _renew_configuration(environment: Mapping[str, str]) -> None:
+    """Read again the settings that come from variables which differ from run to run."""
+    from ansible import constants  # noqa: PLC0415
+
+    known = vars(constants)
+    for name, variable in (("DEFAULT_ROLES_PATH", "ANSIBLE_ROLES_PATH"), ("DEFAULT_LOCAL_TMP", "ANSIBLE_LOCAL_TEMP")):
+        if variable in environment or variable in PER_RUN:
+            constants.set_constant(name, constants.config.get_config_value(name, variables=known), export=known)
+    kube_config = sys.modules.get("kubernetes.config.kube_config")
+    if kube_config is not None:
+        kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment.get("KUBECONFIG", "~/.kube/config")
+
+
+def _callback() -> object | None:
+    """The module of ansible-runner's callback, under whatever name Ansible's plugin loader gave it."""
+    for name, module in list(sys.modules.items()):
+        if name.endswith(".awx_display") and hasattr(module, "event_context"):
+            return module
+    return None
