@@ -70,6 +70,7 @@ def _run(parsed: argparse.Namespace) -> int:
     try:
         resolved = settings.resolve(parsed, environment)
         logs.configure(level=resolved.log_level, json_lines=resolved.log_format == "json")
+        environment |= _search_paths(resolved)
         loaded = _load_watches(resolved, environment)
     except (SettingsError, WatchesError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - for whoever started us, in whatever log format
@@ -86,17 +87,18 @@ async def _serve(resolved: Settings, loaded: Loaded, environment: Mapping[str, s
     return await manager.run()
 
 
-def _load_watches(resolved: Settings, environment: dict[str, str]) -> Loaded:
-    """Read watches.yaml; what is a warning stops the start under `--strict`."""
-    lookup = environment | {
-        name: value
-        for name, value in (
-            ("ANSIBLE_ROLES_PATH", resolved.ansible_roles_path),
-            ("ANSIBLE_COLLECTIONS_PATH", resolved.ansible_collections_path),
-        )
-        if value
+def _search_paths(resolved: Settings) -> dict[str, str]:
+    """The flags that name search paths count for the runs too, so they go where Ansible looks."""
+    paths = {
+        "ANSIBLE_ROLES_PATH": resolved.ansible_roles_path,
+        "ANSIBLE_COLLECTIONS_PATH": resolved.ansible_collections_path,
     }
-    search = SearchPath.of(Path.cwd(), lookup)
+    return {name: value for name, value in paths.items() if value}
+
+
+def _load_watches(resolved: Settings, environment: Mapping[str, str]) -> Loaded:
+    """Read watches.yaml; what is a warning stops the start under `--strict`."""
+    search = SearchPath.of(Path.cwd(), environment)
     loaded = watches.load(resolved.watches_file, search=search, environment=environment)
     if loaded.warnings and resolved.strict:
         raise WatchesError([f"{warning} (refused under --strict)" for warning in loaded.warnings])

@@ -396,6 +396,7 @@ class LeaderElector:
             before,
             record,
             self._claim,
+            version=lease.version(answer),
             now=self._clock.monotonic(),
             at_least_s=math.ceil(self._settings.lease_duration_s),
         )

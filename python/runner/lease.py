@@ -170,6 +170,8 @@ class Sighting:
 
     record: LeaseRecord | None
     """`None`: there is no Lease."""
+    version: str = ""
+    """Its resourceVersion; empty where there is no Lease."""
     guard_s: float = 0.0
     """How long after the last change that somebody else may act; 0: there is nobody else."""
     guarded_until: float = -math.inf
@@ -185,18 +187,21 @@ class Move(enum.Enum):
 
 
 def observe(
-    before: Sighting | None, record: LeaseRecord | None, claim: Claim, *, now: float, at_least_s: float
+    before: Sighting | None, record: LeaseRecord | None, claim: Claim, *, version: str, now: float, at_least_s: float
 ) -> Sighting:
     """Note what was read at `now`, an instant after the answer came.
 
-    Only a change counts, and only the instant at which we saw it: no time in the record is believed. Another holder
-    is left alone for the record's own duration, yet for no less than `at_least_s` (our own): a duration edited to 0
-    must not shorten the life of a holder that never heard of it.
+    Only a change counts, and only the instant at which we saw it: no time in the record is believed. Any write is a
+    change, even one that left the record as it was; client-go looks at the record alone, and so takes one that was
+    put back to an old state for one that nobody renewed. Another holder is left alone for the record's own duration,
+    yet for no less than `at_least_s` (our own): a duration edited to 0 must not shorten the life of a holder that
+    never heard of it.
     """
-    if before is not None and before.record == record:
+    if before is not None and (before.record, before.version) == (record, version):
         return before
     guard_s = _guard(before, record, claim, at_least_s)
-    return Sighting(record=record, guard_s=guard_s, guarded_until=now + guard_s if guard_s else -math.inf)
+    guarded_until = now + guard_s if guard_s else -math.inf
+    return Sighting(record=record, version=version, guard_s=guard_s, guarded_until=guarded_until)
 
 
 def _guard(before: Sighting | None, record: LeaseRecord | None, claim: Claim, at_least_s: float) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -274,3 +275,25 @@ def test_lines_are_the_same_however_they_are_cut(lines: list[bytes], data: st.Da
         seen += list(cutter.feed(stream[position:end]))
         position = end
     assert seen == [line for line in lines if line.strip()]
+
+
+async def test_what_could_not_be_delivered_is_given_up_by_the_kernel(
+    server: Server, make: Callable[..., KubeClient]
+) -> None:
+    """Otherwise a write arrives when a partition heals, long after another leader has begun."""
+    release = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await release.wait()
+        return response
+
+    server.handler = handler
+    async with make().open("GET", "/version") as response:
+        assert response.connection is not None
+        transport = response.connection.transport
+        assert transport is not None
+        raw = transport.get_extra_info("socket")
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4000
+        release.set()

@@ -19,8 +19,8 @@ def record(**changes):
     return LeaseRecord(**(values | changes))
 
 
-def see(now, seen, before=None, claim=NOBODY_YET):
-    return lease.observe(before, seen, claim, now=now, at_least_s=OWN_DURATION_S)
+def see(now, seen, before=None, claim=NOBODY_YET, version="7"):
+    return lease.observe(before, seen, claim, version=version, now=now, at_least_s=OWN_DURATION_S)
 
 
 def decide(seen, now, claim=NOBODY_YET):
@@ -223,6 +223,12 @@ class TestDecision:
 
         assert see(14, record(), before=first) is first
 
+    def test_record_put_back_to_an_old_state_is_a_change(self):
+        """Somebody restores a copy of the Lease: what we saw long ago, and yet its holder may have renewed since."""
+        seen = see(14, record(), before=see(0, record()), version="9")
+
+        assert decide(seen, 28.9) is Move.STAND_BY
+
     def test_longer_duration_of_the_record_counts(self):
         """Its holder may be configured to renew seldom."""
         seen = see(0, record(duration_s=60))
@@ -279,4 +285,4 @@ class TestTakenFromUnderItsHolder:
 
     def test_first_sight_of_nothing_does_not_wait(self):
         """A first start must not take a lease duration."""
-        assert see(0, None) == Sighting(record=None)
+        assert see(0, None, version="") == Sighting(record=None)

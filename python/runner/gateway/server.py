@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_STOP_S = 1.0
 _HEADER_BYTES = 65536
 """Of one header or the request line: selectors and continue tokens outgrow the usual 8 KiB."""
 
@@ -93,8 +95,9 @@ class Gateway:
             return
         self._listener.close()
         self._registry.withdraw_all()
-        await self._http.shutdown(timeout=1.0)
-        await self._listener.wait_closed()
+        await self._http.shutdown(timeout=_STOP_S)
+        with suppress(TimeoutError):  # a client that never reads its last answer is not waited for
+            await asyncio.wait_for(self._listener.wait_closed(), _STOP_S)
         self._listener = self._http = None
 
     def grant(self, grant: Grant) -> Access:
@@ -107,6 +110,7 @@ class Gateway:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         verb = request.method.lower()
+        session = None
         try:
             _check_method(request)
             session = self._registry.find(request.headers.get("Authorization", ""))
@@ -116,7 +120,8 @@ class Gateway:
             verb = asked.verb
             response = await self._serve(session, request, asked)
         except Refusal as error:
-            logger.info("request refused", extra=fields(verb=verb, code=error.code.value, reason=error.reason))
+            run = session.access.run_id if session else None
+            logger.info("request refused", extra=fields(run=run, verb=verb, code=error.code.value, reason=error.reason))
             response = relay.refusal(error)
         self._observe(verb, response.status)
         return response

@@ -75,9 +75,9 @@ class Upstream:
         is_write: bool,
         renew: bool,
     ) -> aiohttp.ClientResponse:
-        credentials = await self._client.connection.credentials.headers(renew=renew)
         guarded = _Guarded(body or b"", self._check_fence) if is_write and method != "GET" else None
         try:
+            credentials = await self._client.connection.credentials.headers(renew=renew)
             if is_write:
                 self._check_fence()
             response = await self._client.session().request(

@@ -6,6 +6,7 @@ a write asks the fence first. Does not: retry (the queue does, with back-off), c
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Self
 
 import aiohttp
+from aiohttp import AddrInfoType
 
 from runner.kube.config import Connection
 from runner.kube.errors import ApiError, Unreachable
@@ -26,6 +28,8 @@ APPLY = "application/apply-patch+yaml"
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEADLINE_S = 30.0
+_UNDELIVERED_MS = 4000
+"""Below lease duration less renew deadline (15 s and 10 s by default)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,11 @@ class KubeClient:
         """The one session, made on first use because it belongs to the running loop."""
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                ssl=self.connection.tls or True, limit=0, keepalive_timeout=60, ttl_dns_cache=30
+                ssl=self.connection.tls or True,
+                limit=0,
+                keepalive_timeout=60,
+                ttl_dns_cache=30,
+                socket_factory=_impatient_socket,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
@@ -276,6 +284,17 @@ class KubeClient:
         """Delete; with `uid` only that very object, so a namesake made meanwhile is safe."""
         body: Raw | None = {"preconditions": {"uid": uid}} if uid else None
         return await self.request("DELETE", resource.path(ref), body=body)
+
+
+def _impatient_socket(address: AddrInfoType) -> socket.socket:
+    """A socket that gives up what it could not deliver, instead of delivering it when a partition heals.
+
+    A write that passed the fence may sit in the send buffer; it must be gone when another leader may act.
+    """
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNDELIVERED_MS)
+    return made
 
 
 def _decode(data: bytes) -> Raw:

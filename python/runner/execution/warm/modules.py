@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.execution.warm.preload import Module
+from runner.execution.warm.module import Module
 
 __all__ = ["Output", "run"]
 
@@ -211,8 +211,7 @@ def encode(module_args: Mapping[str, Any], profile: str) -> bytes:
     Raises:
         Exception: what the controller's encoder raises on values that no module can be given.
     """
-    from ansible.module_utils._internal._json import get_module_encoder  # noqa: PLC0415, PLC2701
-    from ansible.module_utils.common.json import Direction  # noqa: PLC0415
+    from ansible.module_utils.common.json import Direction, get_module_encoder  # noqa: PLC0415 - loaded with Ansible
 
     encoder = get_module_encoder(profile, Direction.CONTROLLER_TO_MODULE)
     return json.dumps({"ANSIBLE_MODULE_ARGS": module_args}, cls=encoder).encode()

@@ -12,26 +12,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
-from runner.execution.warm import singletons, versions
+from runner.execution.warm import actions, inline, plugins, singletons, versions
+from runner.execution.warm.module import Module
+from runner.execution.warm.versions import CannotPreload
 
-__all__ = ["CannotPreload", "Module", "Preloaded", "load"]
+__all__ = ["Preloaded", "load"]
 
-_ANSIBLE = (
-    "ansible.cli.playbook",
-    "ansible.executor.playbook_executor",
+_ANSIBLE = ("ansible.cli.playbook",)
+"""What `ansible-playbook` itself imports."""
+_SOON = (
     "ansible.executor.process.worker",
     "ansible.executor.module_common",
     "ansible.module_utils.basic",
     "ansible.module_utils._internal._ansiballz._loader",
-    "ansible.plugins.action.normal",
-    "ansible.plugins.connection.local",
-    "ansible.plugins.strategy.linear",
     "ansible_runner.interface",
     "ansible_runner.runner",
 )
@@ -43,23 +41,6 @@ _CLIENT = (
     "jsonpatch",
     "yaml",
 )
-
-
-class CannotPreload(Exception):  # noqa: N818 - what it names is the error
-    """This installation or project is nothing for the warm path; the message says why."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Module:
-    """An Ansible module that may run in a fork: its code, compiled and with its imports loaded."""
-
-    name: str
-    """Fully qualified, such as `kubernetes.core.k8s`."""
-    package: str
-    """Its Python name, such as `ansible_collections.kubernetes.core.plugins.modules.k8s`."""
-    path: str
-    code: CodeType
-    profile: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,39 +55,60 @@ class Preloaded:
     """Collections that were left out, and why."""
 
 
-def load(environment: Mapping[str, str], *, rehearse: Any = None) -> Preloaded:
+def load(environment: Mapping[str, str], *, rehearse: Callable[[], None] | None) -> Preloaded:
     """Load everything.
 
     Args:
         environment: that of a run; Ansible reads its configuration from it at import.
-        rehearse: plays a small play in this process, so that what is loaded on first use is loaded.
+        rehearse: plays a small play in this process, so that what is loaded on first use is loaded; `None`: don't.
 
     Raises:
         CannotPreload: better no warm path than a doubtful one.
     """
     os.environ.clear()
     os.environ.update(environment)
-    for name in _ANSIBLE:
-        importlib.import_module(name)
-    versions.check()
-    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415 - Ansible reads the environment at import
-
-    init_plugin_loader()
+    _import(_ANSIBLE)
+    inherited = plugins.loaded()
+    _import(_SOON)
+    _check_versions()
     modules, skipped = _modules()
-    for name in _CLIENT:
-        importlib.import_module(name)
+    _import(_CLIENT)
+    actions.install(modules)
+    inline.install(frozenset(module.name for module in modules.values()))
+    _initialise_once()
     if rehearse is not None:
         rehearse()
+    plugins.install(inherited)
     singletons.reset()
     _settle()
-    return Preloaded(
-        modules={module.path: module for module in modules},
-        files=tuple(_loaded_files()),
-        skipped=skipped,
-    )
+    return Preloaded(modules=modules, files=tuple(_loaded_files()), skipped=skipped)
 
 
-def _modules() -> tuple[list[Module], dict[str, str]]:
+def _import(names: Iterable[str]) -> None:
+    for name in names:
+        importlib.import_module(name)
+
+
+def _check_versions() -> None:
+    from importlib import metadata  # noqa: PLC0415
+    from ansible.plugins.loader import init_plugin_loader  # noqa: PLC0415 - as above
+    from ansible.release import __version__  # noqa: PLC0415 - as above
+
+    versions.check_core(__version__)
+    versions.check_runner(metadata.version("ansible-runner"))
+    # Before any code of a collection: else its metadata was "not loaded".
+    init_plugin_loader()
+
+
+def _initialise_once() -> None:
+    """Let each run read the plugin filter, and leave the collection loader as it is: there can be one a process."""
+    import ansible.cli as program  # noqa: PLC0415 - loaded by now
+    from ansible.plugins import loader  # noqa: PLC0415 - as above
+
+    program.init_plugin_loader = lambda _prefix=None: loader._load_plugin_filter()
+
+
+def _modules() -> tuple[dict[str, Module], dict[str, str]]:
     """Import the allow-listed modules, which imports all that they use."""
     found: list[Module] = []
     skipped: dict[str, str] = {}
@@ -116,7 +118,7 @@ def _modules() -> tuple[list[Module], dict[str, str]]:
             skipped[collection] = reason
             continue
         found += [module for name in names(collection) if (module := _module(collection, name)) is not None]
-    return found, skipped
+    return {module.path: module for module in found}, skipped
 
 
 def _module(collection: str, name: str) -> Module | None:
@@ -127,7 +129,7 @@ def _module(collection: str, name: str) -> Module | None:
     importlib.import_module(package)
     code = spec.loader.get_code(package)  # type: ignore[attr-defined]
     source = Path(spec.origin).read_bytes()
-    if code is None or not versions.is_plain_python_module(source):
+    if code is None or not versions.is_python_module(source):
         return None
     return Module(name=f"{collection}.{name}", package=package, path=spec.origin, code=code, profile="legacy")
 

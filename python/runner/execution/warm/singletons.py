@@ -4,19 +4,18 @@ A run that finds another run's state reports success for the wrong object, so ea
 tests guard. Imports of Ansible are inside functions, because Ansible reads the environment when it is imported.
 """
 
+import contextlib
 import os
 import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-__all__ = ["PER_RUN", "become_run", "reset"]
+__all__ = ["become_run", "callback", "callback_context_aside", "reset"]
 
-PER_RUN = frozenset({
-    "ANSIBLE_ASYNC_DIR", "ANSIBLE_LOCAL_TEMP", "ANSIBLE_REMOTE_TEMP", "ANSIBLE_ROLES_PATH",
-})  # fmt: skip
-"""Variables of Ansible's configuration that differ from run to run; `become_run` takes them in."""
+_CALLBACK = "ansible.plugins.callback.awx_display"
 
 
 def reset() -> None:
@@ -49,10 +48,10 @@ def _forget_messages() -> None:
     for shown in (display._warns, display._deprecations, display._errors):  # noqa: SLF001 - said once a process
         shown.clear()
     display.verbosity = 0
-    callback = _callback()
-    if callback is not None:
-        callback.event_context._global_ctx.clear()  # noqa: SLF001 - names the rehearsal's play
-        vars(callback.event_context._local).clear()  # noqa: SLF001 - as above
+    loaded = callback()
+    if loaded is not None:
+        loaded.event_context._global_ctx.clear()  # noqa: SLF001 - names the rehearsal's play
+        vars(loaded.event_context._local).clear()  # noqa: SLF001 - as above
 
 
 def _forget_connections() -> None:
@@ -76,9 +75,6 @@ def become_run(environment: Mapping[str, str], *, arguments: Iterable[str], dire
     reset()
     _renew_ids()
     _renew_configuration(environment)
-    callback = _callback()
-    if callback is not None:
-        callback.event_context.cache.private_data_dir = environment.get("AWX_ISOLATED_DATA_DIR")
 
 
 def _renew_ids() -> None:
@@ -94,17 +90,30 @@ def _renew_configuration(environment: Mapping[str, str]) -> None:
     from ansible import constants  # noqa: PLC0415
 
     known = vars(constants)
-    for name, variable in (("DEFAULT_ROLES_PATH", "ANSIBLE_ROLES_PATH"), ("DEFAULT_LOCAL_TMP", "ANSIBLE_LOCAL_TEMP")):
-        if variable in environment or variable in PER_RUN:
-            constants.set_constant(name, constants.config.get_config_value(name, variables=known), export=known)
+    for name in ("DEFAULT_ROLES_PATH", "DEFAULT_LOCAL_TMP"):
+        constants.set_constant(name, constants.config.get_config_value(name, variables=known), export=known)
     kube_config = sys.modules.get("kubernetes.config.kube_config")
     if kube_config is not None:
         kube_config.KUBE_CONFIG_DEFAULT_LOCATION = environment.get("KUBECONFIG", "~/.kube/config")
 
 
-def _callback() -> object | None:
-    """The module of ansible-runner's callback, under whatever name Ansible's plugin loader gave it."""
-    for name, module in list(sys.modules.items()):
-        if name.endswith(".awx_display") and hasattr(module, "event_context"):
-            return module
-    return None
+@contextlib.contextmanager
+def callback_context_aside() -> Iterator[None]:
+    """Let ansible-runner's callback see what it would see in another thread: no event under way."""
+    loaded = callback()
+    if loaded is None:
+        yield
+        return
+    local = vars(loaded.event_context._local)  # noqa: SLF001 - of this thread
+    kept = dict(local)
+    local.clear()
+    try:
+        yield
+    finally:
+        local.clear()
+        local.update(kept)
+
+
+def callback() -> Any:
+    """The module of ansible-runner's callback, under the name that Ansible's plugin loader gave it; `None`: not loaded."""
+    return sys.modules.get(_CALLBACK)

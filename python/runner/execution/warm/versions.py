@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-__all__ = ["MODULES", "CannotPreload", "check_core", "check_runner", "package_of", "refusal"]
+__all__ = ["MODULES", "CannotPreload", "check_core", "check_runner", "is_python_module", "package_of", "refusal"]
 
 _CORE = re.compile(r"2\.21\.\d+")
 _RUNNER = re.compile(r"2\.4\.\d+")
@@ -93,3 +93,9 @@ def package_of(collection: str, name: str) -> str:
     if collection == "ansible.builtin":
         return f"ansible.modules.{name}"
     return f"ansible_collections.{collection}.plugins.modules.{name}"
+
+
+def is_python_module(source: bytes) -> bool:
+    """Whether Ansible would run that file with Python and in the usual way."""
+    first = source.split(b"\n", 1)[0]
+    return not first.startswith(b"#!") or first.strip() in {b"#!/usr/bin/python", b"#!/usr/bin/python3"}
