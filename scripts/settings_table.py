@@ -9,9 +9,9 @@ _TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 _HEAD = """\
 # Settings of `ansible-operator run`
 
-Made from `runner.settings` by `python -m scripts.settings_table`; do not edit. A flag beats its environment variable, which
-beats the default. Variables marked (echoperator) are read under `--env-compat=echoperator` only. Durations are Go's: `30s`,
-`1h30m`.
+Made from `runner.settings` by `python -m scripts.settings_table`; do not edit. A flag beats its environment variable,
+which beats the default. Variables marked (echoperator) are read under `--env-compat=echoperator` only. Durations are
+Go's: `30s`, `1h30m`.
 
 | flag | environment | default | meaning |
 |---|---|---|---|
