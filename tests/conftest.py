@@ -36,11 +36,12 @@ async def api(control_plane: "ControlPlane") -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def namespace(api: Api) -> str:
-    """A namespace of the test's own."""
+async def namespace(api: Api) -> AsyncIterator[str]:
+    """A namespace of the test's own; its resources go with the test, or the next operator would begin with them."""
     name = f"test-{next(_NAMESPACES)}"
     await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return name
+    yield name
+    await api.clear(name)
 
 
 @pytest.fixture(scope="module")

@@ -134,6 +134,12 @@ class Api:
     async def delete(self, gvk: GroupVersionKind, namespace: str, name: str) -> None:
         await self.client.delete(await self.resource(gvk), ObjectRef(namespace, name))
 
+    async def clear(self, namespace: str) -> None:
+        """Delete all our resources of a namespace."""
+        for gvk in (ECHO, SCHEDULED_ECHO):
+            path = (await self.resource(gvk)).path(namespace=namespace)
+            await self.client.request("DELETE", path)
+
     async def gone(self, gvk: GroupVersionKind, namespace: str, name: str, *, within: float = 60.0) -> None:
         async def look() -> bool:
             return await self.get(gvk, namespace, name) is None

@@ -228,17 +228,21 @@ class LeaderElector:
         return self._seen.record.holder if self._seen.record else ""
 
     async def acquire(self) -> None:
-        """Return when we lead. Never gives up: an API server that refuses or is away is logged and asked again."""
+        """Return when we lead. Never gives up: an API server that refuses or is away is logged once and asked again."""
         self._observer.leading(False)
         extra = fields(lease=str(self._ref), identity=self._settings.identity)
         logger.info("waiting for the lease", extra=extra)
+        failing = False
         while True:
             after_s = 0.0
             try:
                 if await self._advance(limit=math.inf):
                     break
+                failing = False
             except KubeError as error:
-                logger.warning("could not get at the lease", extra=fields(lease=str(self._ref), error=str(error)))
+                level = logging.DEBUG if failing else logging.WARNING
+                logger.log(level, "could not get at the lease", extra=fields(lease=str(self._ref), error=str(error)))
+                failing = True
                 after_s = (error.retry_after_s or 0.0) if isinstance(error, ApiError) else 0.0
             jittered = self._settings.retry_period_s * (1 + lease.JITTER * self._rng.random())
             await self._clock.sleep(max(jittered, min(after_s, self._settings.lease_duration_s)))
@@ -265,6 +269,7 @@ class LeaderElector:
         Call it last: from here on another leader acts. Tries for half of renew_deadline_s.
         """
         self._fence.drop()
+        self._observer.leading(False)
         if not self._claim.term:
             return True
         budget_s = self._settings.renew_deadline_s / 2

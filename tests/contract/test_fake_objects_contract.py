@@ -52,6 +52,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         name = f"contract-{abs(hash(request.node.name)) % 10**8}"
         await api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         yield Real(api, name)
+        await api.clear(name)
 
 
 def status(*kinds: str) -> Raw:

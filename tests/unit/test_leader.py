@@ -287,6 +287,16 @@ class TestAcquire:
         assert acquiring.done()
         assert rig.server.record.holder == "baz"
 
+    async def test_api_that_stays_away_is_logged_once(self, rig, started, caplog):
+        """A standby asks every few seconds, for hours if need be."""
+        rig.client.always = refused
+        started(rig.elector.acquire())
+
+        await rig.clock.advance(600)
+
+        assert len(rig.client.calls) > 100
+        assert [record.levelname for record in caplog.records].count("WARNING") == 1
+
     async def test_retry_after_is_honoured(self, rig, started):
         """A server that says when to come again is not asked before."""
         rig.client.faults = [answering(ApiError(429, reason="TooManyRequests", retry_after_s=9))]
@@ -702,6 +712,7 @@ class TestRelease:
         released = await rig.elector.release()
 
         assert released
+        assert rig.observed.states[-1] is False
         record = rig.server.record
         assert (record.holder, record.duration_s, record.transitions) == ("", 1, before.transitions)
         assert not rig.fence.holds()
