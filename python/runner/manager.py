@@ -115,6 +115,8 @@ class Manager:
             return await self._work(None)
         acquired = await self._unless_stopped(leadership.elector.acquire())
         if not acquired:
+            # A write may have been on its way when we were stopped: if it took effect, nobody need wait for us.
+            await leadership.elector.release()
             return ExitCode.OK
         leadership.watchdog.start()
         hold = asyncio.create_task(leadership.elector.hold(), name="hold lease")

@@ -58,6 +58,8 @@ class _Shared:
     discovery: Discovery
     metrics: Metrics
     pool: InformerPool
+    names: Mapping[GroupVersionKind, str]
+    """Of each watch's controller."""
 
     def watch_kind[T](
         self,
@@ -117,6 +119,7 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         discovery=Discovery(client, clock=clock),
         metrics=metrics,
         pool=InformerPool(),
+        names=_names(watches),
     )
     queues = {watch.gvk: _queue(watch, shared) for watch in watches}
     gateway = Gateway(
@@ -157,12 +160,17 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     return Manager(parts, grace_s=settings.graceful_shutdown_timeout_s, clock=clock)
 
 
-def _name(gvk: GroupVersionKind) -> str:
-    return f"{gvk.kind.lower()}.{gvk.version}.{gvk.group}".rstrip(".")
+def _names(watches: Sequence[Watch]) -> dict[GroupVersionKind, str]:
+    """What controllers and queues are called in metrics and logs: as the Go runtime does, and still each by its own."""
+    names: dict[GroupVersionKind, str] = {}
+    for watch in watches:
+        name = f"{watch.gvk.kind.lower()}-{watch.gvk.version}-controller"
+        names[watch.gvk] = f"{name}.{watch.gvk.group}" if name in names.values() else name
+    return names
 
 
 def _queue(watch: Watch, shared: _Shared) -> WorkQueue[ObjectRef]:
-    observer = shared.metrics.queue(_name(watch.gvk))
+    observer = shared.metrics.queue(shared.names[watch.gvk])
     queue: WorkQueue[ObjectRef] = WorkQueue(clock=shared.clock, observer=observer)
     observer.follow(queue.unfinished_s)
     return queue
@@ -202,7 +210,7 @@ def _controller(
     watch: Watch, queue: WorkQueue[ObjectRef], gateway: Gateway, execute: Execute, area: RunArea, shared: _Shared
 ) -> Controller:
     """The workers of one watch, and what they do."""
-    settings, gvk, name = shared.settings, watch.gvk, _name(watch.gvk)
+    settings, gvk, name = shared.settings, watch.gvk, shared.names[watch.gvk]
     workers = watch.max_concurrent_reconciles or workers_of(
         gvk.kind, gvk.group, default=settings.max_concurrent_reconciles, environment=shared.environment
     )
@@ -271,8 +279,10 @@ def _leadership(
 
     def on_lapse() -> None:
         # On the watchdog's own thread: the event loop may be the very thing that hangs.
-        kill_runs()
-        os._exit(ExitCode.LEADERSHIP_LOST)
+        try:
+            kill_runs()
+        finally:
+            os._exit(ExitCode.LEADERSHIP_LOST)
 
     client = KubeClient(connection, user_agent=f"{_USER_AGENT} leader-election")
     elector = LeaderElector(

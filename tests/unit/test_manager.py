@@ -195,12 +195,12 @@ async def test_a_second_request_does_not_wait() -> None:
     assert "runs are killed" in world.diary.entries
 
 
-async def test_a_standby_stops_at_once() -> None:
+async def test_a_standby_stops_at_once_and_gives_up_what_it_may_just_have_got() -> None:
     world = World()
     task = await world.start()
     world.manager.request_stop()
     assert await task is ExitCode.OK
-    assert world.diary.entries == [*STARTED, *ENDED]
+    assert world.diary.entries == [*STARTED, "lease released", *ENDED]
 
 
 async def test_a_lost_lease_kills_every_run_and_is_a_failure() -> None:
