@@ -17,8 +17,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from runner.clock import Clock
+from runner.fence import Watchdog
 from runner.informerpool import InformerPool
-from runner.leader import LeaderElector, LeadershipLost, Watchdog
+from runner.leader import LeaderElector, LeadershipLost
 from runner.logs import fields
 
 __all__ = ["ExitCode", "Leadership", "Manager", "Parts", "Serving", "Working"]

@@ -16,6 +16,7 @@ from runner.execution import environment as run_environment
 from runner.execution.directory import RunArea, default_base
 from runner.execution.processes import become_subreaper
 from runner.execution.run import Execute, PlainExecution
+from runner.fence import Fence, Watchdog
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.server import Gateway
 from runner.health import Probe, informers_healthy, leader_known, ping
@@ -26,7 +27,7 @@ from runner.kube import config
 from runner.kube.client import KubeClient
 from runner.kube.config import Connection
 from runner.kube.discovery import Discovery
-from runner.leader import Fence, LeaderElector, LeaderSettings, Watchdog
+from runner.leader import LeaderElector, LeaderSettings
 from runner.manager import ExitCode, Leadership, Manager, Parts, Serving
 from runner.metrics import Metrics
 from runner.objects import GroupVersionKind, Meta, ObjectRef, Raw, Resource, RunId, WatchEvent

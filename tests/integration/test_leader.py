@@ -16,9 +16,10 @@ import pytest
 from harness import Api, eventually
 from runner import lease
 from runner.clock import SystemClock
+from runner.fence import Fence, Watchdog
 from runner.kube import config
 from runner.kube.client import KubeClient
-from runner.leader import Fence, LeaderElector, LeadershipLost, Watchdog
+from runner.leader import LeaderElector, LeadershipLost
 from runner.lease import LeaderSettings, LeaseRecord
 from runner.objects import GroupVersionKind, ObjectRef
 

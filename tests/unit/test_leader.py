@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fakes import FakeClock
-from runner import leader
+from runner.fence import Fence, Watchdog
 from runner.kube.errors import ApiError, Fenced, Unreachable
-from runner.leader import Fence, LeaderElector, LeadershipLost, Watchdog
+from runner.leader import LeaderElector, LeadershipLost
 from runner.lease import LeaderSettings, LeaseRecord
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
@@ -1260,8 +1260,3 @@ class TestNeverTwo:
         for happened in ("lost: not renewed", *World.TROUBLE):
             assert seen[happened] > self.SCHEDULES / 2, f"{happened}: {seen}"
         assert seen["lost: held by"] > self.SCHEDULES / 100, str(seen)
-
-
-def test_public_names_are_listed():
-    """What others may import."""
-    assert {name for name in vars(leader) if name in {"Fence", "LeaderElector", "Watchdog"}} <= set(leader.__all__)
