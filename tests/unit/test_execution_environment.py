@@ -16,7 +16,7 @@ OPERATOR = {
     "KUBERNETES_SERVICE_PORT_HTTPS": "443",
     "KUBERNETES_PORT": "tcp://10.0.0.1:443",
     "KUBERNETES_PORT_443_TCP_ADDR": "10.0.0.1",
-    "KUBECONFIG": "/root/.kube/config",
+    "KUBECONFIG": "/home/user/.kube/config",
     "K8S_AUTH_API_KEY": "token",
     "K8S_AUTH_HOST": "https://10.0.0.1",
     "JOB_ID": "no number",
