@@ -29,9 +29,13 @@ class ProcessId:
     start: int
 
     def alive(self) -> bool:
-        """Say whether it still runs. A zombie does not."""
+        """Say whether it still runs. A zombie does not, once the last of its threads has gone.
+
+        A killed process whose first thread is through shows as a zombie at once, while the others are still
+        closing its files: until then its ports are taken.
+        """
         stat = _stat(self.pid)
-        return stat is not None and stat.start == self.start and stat.state not in ("Z", "X")
+        return stat is not None and stat.start == self.start and (stat.state not in ("Z", "X") or stat.threads > 1)
 
     def paused(self) -> bool:
         stat = _stat(self.pid)
@@ -60,6 +64,8 @@ class ProcessId:
 class _Stat:
     state: str
     parent: int
+    threads: int
+    """Those the kernel still has, an ended first one among them."""
     start: int
 
 
@@ -70,7 +76,7 @@ def _stat(pid: int) -> _Stat | None:
         return None
     # The name stands in brackets and may hold anything, so count from behind it.
     fields = text.rpartition(")")[2].split()
-    return _Stat(state=fields[0], parent=int(fields[1]), start=int(fields[19]))
+    return _Stat(state=fields[0], parent=int(fields[1]), threads=int(fields[17]), start=int(fields[19]))
 
 
 def identify(pid: int) -> ProcessId | None:

@@ -76,6 +76,22 @@ def test_stop_ends_a_paused_process_by_its_own_means(spawned: Spawner) -> None:
     assert not process.alive()
 
 
+def test_a_process_lives_until_the_last_of_its_threads_has_gone(spawned: Spawner) -> None:
+    """Its first thread shows as a zombie while the others still hold its ports: a restart has to wait for those."""
+    process = spawned(
+        sys.executable,
+        "-c",
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)",
+    )
+    stat = Path(f"/proc/{process.pid}/stat")
+    assert processes.wait_until(lambda: ") Z " in stat.read_text(), 10)
+    assert process.alive()
+    process.signal(signal.SIGKILL)
+    assert process.wait_gone(5)
+
+
 def test_an_ended_child_does_not_count_as_alive(spawned: Spawner) -> None:
     process = spawned("true")
     assert process.wait_gone(5)

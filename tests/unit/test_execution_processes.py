@@ -75,6 +75,25 @@ def test_the_whole_tree_dies_at_once() -> None:
     finish(process)
 
 
+def test_a_child_whose_first_thread_has_ended_is_killed_all_the_same() -> None:
+    """It shows as a zombie, and its other threads work on."""
+    process = start(
+        "import ctypes, os, threading, time\n"
+        "from pathlib import Path\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    threading.Thread(target=time.sleep, args=(300,)).start()\n"
+        "    ctypes.CDLL(None).pthread_exit(None)\n"
+        "while ') Z ' not in Path(f'/proc/{child}/stat').read_text():\n"
+        "    os.sched_yield()\n"
+        "print('ready', flush=True)\n"
+        "os.waitpid(child, 0)\n"
+        "time.sleep(300)\n"
+    )
+    assert processes.kill_tree(process.pid, root=False) == 1
+    finish(process)
+
+
 def test_the_root_is_spared_when_asked() -> None:
     process = start(TREE)
     assert processes.kill_tree(process.pid, root=False) == 2

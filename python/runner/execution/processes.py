@@ -39,6 +39,7 @@ class Process:
     parent: int
     session: int
     zombie: bool
+    """Ended, and its last thread too: a zombie whose other threads work on is one only by name."""
     started: int
     """Clock ticks since boot. With the pid it names one process for ever, although pids come back."""
 
@@ -56,7 +57,7 @@ def identify(pid: int) -> Process | None:
         pid=pid,
         parent=int(parent),
         session=int(session),
-        zombie=state in {b"Z", b"X"},
+        zombie=state in {b"Z", b"X"} and int(rest[13]) <= 1,
         started=int(rest[15]),
     )
 
