@@ -292,18 +292,32 @@ class Operator:
         return await asyncio.to_thread(self.process.wait, within)
 
     def run_processes(self) -> list[int]:
-        """Processes of this operator's runs that are alive: they carry its run directory in their environment."""
-        needle = str(self.runs).encode()
+        """Processes of this operator's runs that are alive: those that have its directory for runs in hand.
+
+        That is in their environment, or they hold the file that keeps others from clearing it away. The operator that
+        lives and the warm parent below it are none; a warm parent that has outlived its operator is one.
+        """
         found = []
         for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) in {os.getpid(), self.process.pid}:
-                continue
-            try:
-                if needle in (entry / "environ").read_bytes() and (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
+            if entry.name.isdigit() and int(entry.name) not in {os.getpid(), self.process.pid}:
+                try:
+                    if self._has_in_hand(entry) and not self._is_warm_parent(entry):
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
         return found
+
+    def _has_in_hand(self, process: Path) -> bool:
+        needle = str(self.runs)
+        if not (process / "cmdline").read_bytes():
+            return False
+        if needle.encode() in (process / "environ").read_bytes():
+            return True
+        return any(needle in str(descriptor.readlink()) for descriptor in (process / "fd").iterdir())
+
+    def _is_warm_parent(self, process: Path) -> bool:
+        parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        return parent == self.process.pid and b"runner.execution.warm.forkserver" in (process / "cmdline").read_bytes()
 
     def dispose(self) -> None:
         if self.process.poll() is None:

@@ -44,6 +44,7 @@ class Settings:
     reconcile_period_s: float
     max_concurrent_reconciles: int
     run_timeout_warning_s: float
+    no_warm: bool
     metrics_bind_address: str
     metrics_path: str
     health_probe_bind_address: str
@@ -175,6 +176,8 @@ TABLE: tuple[Option, ...] = (
            parse=_positive, compat="NUM_WORKERS", help="runs at the same time, per kind"),
     Option(field="run_timeout_warning_s", flag="--run-warning-after", default="1h", parse=_positive_duration,
            help="a run without a timeout that takes longer gets a Warning Event"),
+    Option(field="no_warm", flag="--no-warm", default="false", parse=_boolean,
+           help="start a new Ansible for each run instead of a fork of one that is loaded"),
     Option(field="metrics_bind_address", flag="--metrics-bind-address", default=":8443", parse=str,
            aliases=("--metrics-addr",), help="where /metrics is served; 0: nowhere"),
     Option(field="metrics_path", flag="--metrics-path", default="/metrics", parse=str, compat="METRICS_PATH",

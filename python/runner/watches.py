@@ -74,6 +74,8 @@ class Watch:
     """Owner references carry `controller` and `blockOwnerDeletion`."""
     max_concurrent_reconciles: int | None = None
     """`None`: what the flag or the environment says."""
+    warm_modules: bool = True
+    """Whether runs may be forks of a loaded Ansible; off, each is a program of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,7 @@ def _watch(fields: _Fields, search: SearchPath) -> Watch:
         watch_dependent_status=fields.read("watchDependentStatus", _dependent_status, "false"),
         controller_reference=fields.read("controllerReference", _boolean, False),
         max_concurrent_reconciles=fields.read("maxConcurrentReconciles", _count, None) or None,
+        warm_modules=fields.read("warmModules", _boolean, True),
     )
     fields.finish()
     return watch

@@ -15,7 +15,8 @@ from runner.controller import Controller
 from runner.execution import environment as run_environment
 from runner.execution.directory import RunArea, default_base
 from runner.execution.processes import become_subreaper
-from runner.execution.run import Execute, PlainExecution
+from runner.execution.run import Execute
+from runner.execution.warm import WarmExecution
 from runner.fence import Fence, Watchdog
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.server import Gateway
@@ -35,6 +36,7 @@ from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
 from runner.runlog import RunLog
 from runner.settings import Settings, workers_of
+from runner.warmmetrics import WarmMetrics
 from runner.watches import Watch
 from runner.workqueue import WorkQueue
 
@@ -133,15 +135,12 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     )
     become_subreaper()
     area = _area()
-    execution = PlainExecution(
-        clock=clock,
-        area=area,
-        project=Path.cwd(),
-        collections=_own_collections(),
-        observe=RunLog(settings.ansible_log_events),
-    )
+    execution = _execution(watches, area, shared)
     primaries = [informer for watch in watches for informer in _primaries(watch, queues[watch.gvk], shared)]
-    controllers = [_controller(watch, queues[watch.gvk], gateway, execution, area, shared) for watch in watches]
+    controllers = [
+        _controller(watch, queues[watch.gvk], gateway, _path_of(watch, execution, settings), area, shared)
+        for watch in watches
+    ]
     leadership, elector_client = _leadership(shared, connection, fence, execution.kill_all)
 
     async def close() -> None:
@@ -151,7 +150,11 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         area.close()
 
     parts = Parts(
-        servers=[*_http_servers(settings, metrics, _probes(primaries, leadership)), gateway],
+        servers=[
+            *_http_servers(settings, metrics, _probes(primaries, leadership)),
+            gateway,
+            *([] if settings.no_warm else [execution]),
+        ],
         informers=shared.pool,
         controllers=controllers,
         leadership=leadership,
@@ -159,6 +162,24 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         close=close,
     )
     return Manager(parts, grace_s=settings.graceful_shutdown_timeout_s, clock=clock)
+
+
+def _execution(watches: Sequence[Watch], area: RunArea, shared: _Shared) -> WarmExecution:
+    """What runs Ansible. Warm once it is started as a server, plain otherwise."""
+    warm = next((watch for watch in watches if watch.warm_modules), watches[0])
+    return WarmExecution(
+        clock=shared.clock,
+        area=area,
+        project=Path.cwd(),
+        collections=_own_collections(),
+        observe=RunLog(shared.settings.ansible_log_events),
+        observer=WarmMetrics(shared.metrics.registry),
+        environment=run_environment.inherit(shared.environment, run_env=warm.run_env),
+    )
+
+
+def _path_of(watch: Watch, execution: WarmExecution, settings: Settings) -> Execute:
+    return execution if watch.warm_modules and not settings.no_warm else execution.plain()
 
 
 def _names(watches: Sequence[Watch]) -> dict[GroupVersionKind, str]:

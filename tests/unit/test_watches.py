@@ -71,6 +71,7 @@ def test_every_key_is_read(search: SearchPath) -> None:
           watchDependentStatus: terminal
           controllerReference: true
           maxConcurrentReconciles: 2
+          warmModules: false
         """,
         search,
     ).watches
@@ -93,6 +94,7 @@ def test_every_key_is_read(search: SearchPath) -> None:
     assert watch.watch_dependent_status == "terminal"
     assert watch.controller_reference is True
     assert watch.max_concurrent_reconciles == 2
+    assert watch.warm_modules is False
 
 
 def test_all_problems_are_reported_at_once_and_by_path(search: SearchPath) -> None:

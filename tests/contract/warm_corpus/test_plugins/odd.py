@@ -1,0 +1,3 @@
+class TestModule:
+    def tests(self):
+        return {"odd_one": lambda number: number % 2 == 1}
