@@ -5,6 +5,7 @@ task by task: a warm run that quietly fell back would be equal too.
 """
 
 import difflib
+import itertools
 import json
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.ansible
 
 CORPUS = Path(__file__).parent / "warm_corpus"
 UTIL = harness.ROOT / "collections"
+RUNS = itertools.count(1)
 WARM = {""}
 """No reason for a process of its own."""
 
@@ -75,7 +77,7 @@ async def run(rig: WarmRig, path: str, play: str, **options: Any) -> Result:
     spec = rig.spec(
         Content(playbook=rig.project / play),
         variables,
-        run_id=RunId(f"{path}-{Path(play).stem}"),
+        run_id=RunId(f"{path}{next(RUNS)}"),
         max_artifacts=2,
         ansible_args=f"--vault-password-file {rig.project}/vault",
         **options,
@@ -159,6 +161,23 @@ async def test_a_play_comes_to_the_same(rig: WarmRig, play: str, mode: str) -> N
     assert plain.outcome.stats is not None
     assert len(plain.events) > 10
     assert (rig.seen.warm, rig.seen.plain) == (1, ["switched_off"])
+    assert_as_expected(rig, play, mode)
+    if not mode:
+        assert_equal(plain, await run_taught(rig, play))
+
+
+async def run_taught(rig: WarmRig, play: str) -> Result:
+    """One more warm run, when the parent has learned from two."""
+    await run(rig, "warm", play)
+    learned = await rig.parent().ping(10)
+    assert learned > 0
+    taught = await run(rig, "warm", play)
+    assert await rig.parent().ping(10) == learned, "it had to work out what others had before"
+    return taught
+
+
+def assert_as_expected(rig: WarmRig, play: str, mode: str) -> None:
+    """Which path its tasks and modules took."""
     tasks, modules = PLAYS[play]
     assert warm_actions(rig, "task") >= tasks
     if mode != "check and diff":
@@ -277,14 +296,39 @@ SEEDS = {
 }
 
 
+def plant(rig: WarmRig, code: str) -> None:
+    """Have the warm parent's Python, and no other, begin with that."""
+    body = textwrap.indent(textwrap.dedent(code), "    ")
+    rig.file("site/sitecustomize.py", f"import sys\nif 'runner.execution.warm.forkserver' in sys.orig_argv:\n{body}\n")
+    rig.environ["PYTHONPATH"] = str(rig.project / "site")
+
+
+async def test_a_seeded_difference_in_a_lesson_is_caught(rig: WarmRig) -> None:
+    """The same for what the parent has learned: a run that uses it shows the fault."""
+    rig.may_be_plain = True
+    plant(
+        rig,
+        """
+        from runner.execution.warm import templates
+        right = templates.learn
+        def learn(kind, escape, source):
+            right(kind, escape, "{{ 'planted' }}")
+            templates._known[kind, escape, source] = templates._known.pop((kind, escape, "{{ 'planted' }}"))
+        templates.learn = learn
+        """,
+    )
+    plain = await run(rig, "plain", "basics.yml")
+    assert_equal(plain, await run(rig, "warm", "basics.yml"))
+    with pytest.raises(AssertionError):
+        assert_equal(plain, await run_taught(rig, "basics.yml"))
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_seeded_difference_is_caught(rig: WarmRig, control_plane: "ControlPlane", seed: str) -> None:
     """Each of three ways to be wrong, planted in the warm parent."""
     rig.may_be_plain = True
-    body = textwrap.indent(textwrap.dedent(SEEDS[seed]), "    ")
-    rig.file("site/sitecustomize.py", f"import sys\nif 'runner.execution.warm.forkserver' in sys.orig_argv:\n{body}\n")
-    rig.environ["PYTHONPATH"] = str(rig.project / "site")
+    plant(rig, SEEDS[seed])
     namespaces(rig, control_plane)
     results = [await run_with_server(rig, control_plane, path, "short.yml") for path in ("plain", "warm")]
     assert rig.seen.warm == 1

@@ -6,11 +6,16 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible._internal._datatag._tags import Origin, SourceWasEncrypted
+from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from runner.content import Content
 from runner.execution.outcome import Verdict
+from runner.execution.warm import texts
 from tests.contract.warm_rig import WarmRig, warm_rig
 
 pytestmark = pytest.mark.ansible
@@ -373,3 +378,75 @@ async def test_runs_with_other_settings_are_plain(rig: WarmRig) -> None:
     rig.environ["ANSIBLE_JINJA2_NATIVE_WARNING"] = "false"
     await rig.run(rig.play("- debug:"))
     assert (rig.seen.warm, rig.seen.plain) == (1, ["settings"])
+
+
+# What the parent has learned from runs (`lessons`)
+
+
+def role(rig: WarmRig, name: str, tasks: str) -> Content:
+    rig.file(f"roles/{name}/tasks/main.yml", tasks)
+    return Content(role=rig.project / "roles" / name)
+
+
+async def taught(rig: WarmRig, content: Content, **options: Any) -> int:
+    """Run it until the parent has learned from it; how much."""
+    for _ in range(2):
+        await rig.run(content, **options)
+    learned = await rig.parent().ping(10)
+    assert learned > 0
+    rig.events.clear()
+    return int(learned)
+
+
+async def test_a_file_that_was_learned_is_read_anew_when_it_changes(rig: WarmRig) -> None:
+    content = rig.play("- include_vars: words.yml\n- debug: {msg: '{{ word }}'}")
+    words = rig.file("words.yml", "word: first\n")
+    await taught(rig, content)
+    words.write_text("word: other\n")
+    await rig.run(content)
+    assert said(rig) == ["other"]
+
+
+def test_a_file_that_is_loaded_twice_is_two_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one task does to the one must not show in the other, even where Ansible makes no copy."""
+    file = tmp_path / "words.yml"
+    file.write_text("words: [a]\n")
+    monkeypatch.setattr(DataLoader, "load", DataLoader.load)
+    monkeypatch.setattr(texts, "_known", {})
+    texts.install()
+    texts.learn(str(file), False, file.read_text())
+    one, two = (DataLoader().load_from_file(str(file), cache="none", unsafe=True) for _ in range(2))
+    assert one == two == {"words": ["a"]}
+    assert one["words"] is not two["words"]
+    assert not texts._known, "so it was the learned one"
+
+
+async def test_a_warning_about_a_file_is_heard_by_every_run(rig: WarmRig) -> None:
+    rig.file("words.yml", "word: first\nword: second\n")
+    content = rig.play("- include_vars: words.yml\n- debug: {msg: '{{ word }}'}")
+    await taught(rig, content, max_artifacts=1)
+    spec = rig.spec(content, max_artifacts=1)
+    await rig.execution()(spec)
+    assert "duplicate" in (rig.area.kept(spec.gvk, spec.ref) / spec.run_id / "stdout").read_text().lower()
+
+
+async def test_a_learned_template_calls_a_filter_as_that_filter_wants(rig: WarmRig) -> None:
+    """Two roles, two filters of one name: what Jinja compiles depends on what a filter wants to be passed."""
+    task = "- debug: {msg: \"{{ 'x' | to_json }}\"}"
+    await taught(rig, role(rig, "plain", task))
+    own = role(rig, "own", task)
+    rig.file(
+        "roles/own/filter_plugins/own.py",
+        "from jinja2 import pass_environment\n"
+        "@pass_environment\n"
+        "def mine(environment, value): return f'{type(environment).__name__} {value}'\n"
+        "class FilterModule:\n    def filters(self): return {'to_json': mine}\n",
+    )
+    await rig.run(own)
+    assert said(rig) == ["AnsibleEnvironment x"]
+
+
+async def test_what_was_encrypted_is_told_to_nobody() -> None:
+    text = Origin(path="/secrets.yml").tag("word: x")
+    assert texts._key(text, "/secrets.yml") is not None
+    assert texts._key(SourceWasEncrypted().tag(text), "/secrets.yml") is None

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from runner.execution.warm import callback, processtie, report, singletons
+from runner.execution.warm import callback, lessons, processtie, report, singletons
 
 __all__ = ["Wires", "main", "play"]
 
@@ -51,6 +51,7 @@ def main(
         singletons.become_run(environment, arguments=command, directory=directory)
         _send_events(wires.events)
         report.open_at(wires.reports)
+        lessons.begin(os.getpid())
         code = play(command)
         _end()
     except BaseException:  # noqa: BLE001 - beyond this there is the supervisor's code, which is not ours to run
@@ -88,7 +89,8 @@ def _take_over(wires: Wires) -> None:
     os.dup2(wires.output, 1)
     os.dup2(wires.output, 2)
     atexit._clear()
-    # What was loaded before the fork is frozen; what a play makes is soon gone. A long play still gets collected.
+    # What was made before the fork stays; what a play makes is soon gone. A long play still gets collected.
+    gc.freeze()
     gc.set_threshold(*_GC)
     gc.enable()
 

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from runner.execution import processes
 from runner.execution.job import Job
-from runner.execution.warm import preload, rehearsal, supervisor
+from runner.execution.warm import lessons, preload, rehearsal, supervisor, templates, texts
 from runner.execution.warm.versions import CannotPreload
 
 __all__ = ["ForkServer", "main"]
@@ -34,6 +34,8 @@ class ForkServer:
         """By descriptor that tells of its end, the pid of a supervisor."""
         self._poller = select.poll()
         self._poller.register(control, select.POLLIN)
+        self._lessons = lessons.Lessons({templates.SUBJECT: templates.learn, texts.SUBJECT: texts.learn})
+        self._poller.register(self._lessons, select.POLLIN)
         self._accepting = True
 
     def serve(self) -> None:
@@ -42,6 +44,8 @@ class ForkServer:
             for descriptor, _ in self._poller.poll():
                 if descriptor == self._control.fileno():
                     self._answer()
+                elif descriptor == self._lessons.fileno():
+                    self._lessons.take()
                 else:
                     self._bury(descriptor)
 
@@ -56,7 +60,7 @@ class ForkServer:
             return
         request = json.loads(data)
         if request["kind"] == "ping":
-            self.say({"kind": "pong", "number": request["number"]})
+            self.say({"kind": "pong", "number": request["number"], "learned": self._lessons.learned})
         elif request["kind"] == "run":
             self._fork(request["number"], descriptors[0])
 
@@ -70,6 +74,7 @@ class ForkServer:
             return
         if pid == 0:
             self._control.close()
+            self._lessons.close()
             for descriptor in self._forks:
                 os.close(descriptor)
             supervisor.main(channel, own)

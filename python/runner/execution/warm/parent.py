@@ -169,11 +169,17 @@ class WarmParent:
             raise ParentLost(f"the warm parent cannot fork: {record['error']}")
         return Fork(int(record["pid"]), record["end"])
 
-    async def ping(self, within_s: float) -> None:
-        """Raises:
-        ParentLost: it does not answer.
+    async def ping(self, within_s: float) -> int:
+        """Ask whether it is well.
+
+        Returns:
+            How much it has learned from runs (`lessons`).
+
+        Raises:
+            ParentLost: it does not answer.
         """
-        await self._ask({"kind": "ping"}, within_s)
+        answer = await self._ask({"kind": "ping"}, within_s)
+        return int(answer["learned"])
 
     def retire(self) -> None:
         """Ask for no more runs: it ends by itself once its last fork has."""

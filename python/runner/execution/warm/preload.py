@@ -27,6 +27,8 @@ from runner.execution.warm import (
     plugins,
     settings,
     singletons,
+    templates,
+    texts,
     versions,
 )
 from runner.execution.warm.module import Module
@@ -89,6 +91,8 @@ def load(environment: Mapping[str, str], *, rehearse: Callable[[], None] | None)
     kubernetes.install()
     actions.install(modules)
     inline.install(frozenset(module.name for module in modules.values()))
+    templates.install()
+    texts.install()
     _initialise_once()
     _load_actions(modules)
     wrapping = callback.Wrapping()

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from runner.execution.warm import callback, kubernetes, settings
 
-__all__ = ["become_run", "callback_context_aside", "reset"]
+__all__ = ["become_run", "callback_context_aside", "nothing_said", "reset"]
 
 
 def reset() -> None:
@@ -51,6 +51,22 @@ def _forget_messages() -> None:
     if loaded is not None:
         loaded.event_context._global_ctx.clear()
         vars(loaded.event_context._local).clear()
+
+
+@contextlib.contextmanager
+def nothing_said() -> Iterator[None]:
+    """For what the parent does once and its forks no more: raise if Ansible had anything to say, as each would hear it.
+
+    Raises:
+        RuntimeError: it had.
+    """
+    from ansible.utils.display import Display
+
+    display = Display()
+    yield
+    if display._warns or display._deprecations or display._errors:
+        _forget_messages()
+        raise RuntimeError("there was a message")
 
 
 def _forget_connections() -> None:
