@@ -124,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     down.set_defaults(run=_down)
     status = sub.add_parser("status", parents=[named, printing], help="show its components")
     status.set_defaults(run=_status)
-    build = sub.add_parser("build", parents=[kind, printing], help="only build, and print where the programs are")
+    build = sub.add_parser(
+        "build", parents=[kind, printing], help="only build, helm for the tests too, and print where the programs are"
+    )
     build.set_defaults(run=_build)
     which = sub.add_parser("which", help="print where one program is, built if it is missing")
     which.add_argument("program", choices=sorted(commands.program_names()))

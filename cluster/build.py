@@ -104,7 +104,7 @@ def _build_all(missing: list[versions.Program], already: int, cache_root: Path, 
     started = time.monotonic()
     progress.say(
         f"Building {len(missing)} programs ({already} are there already); "
-        "all of them, cold, take about six minutes on two cores"
+        "all of them, cold, take about seven minutes on two cores"
     )
     built = {}
     for number, program in enumerate(missing, start=1):

@@ -146,9 +146,7 @@ def status(place: Place, *, as_json: bool) -> int:
 
 def provide(*, control_plane_only: bool, as_json: bool, progress: Progress) -> int:
     """Build what is missing and print where each program is."""
-    programs = versions.control_plane_programs()
-    if not control_plane_only:
-        programs += versions.node_programs()
+    programs = versions.control_plane_programs() if control_plane_only else versions.all_programs()
     paths = build.provide(programs, progress)
     if as_json:
         print(json.dumps({name: str(path) for name, path in paths.items()}, indent=2))
@@ -165,7 +163,7 @@ def which(name: str, progress: Progress) -> int:
 
 
 def program_names() -> dict[str, versions.Program]:
-    return {program.name: program for program in (*versions.control_plane_programs(), *versions.node_programs())}
+    return {program.name: program for program in versions.all_programs()}
 
 
 def known_names(root: Path) -> list[str]:

@@ -53,20 +53,20 @@ class Program:
     module: Module
     version_arguments: tuple[str, ...] = ("--version",)
     oldest: Version | None = None
-    """The oldest version that will do. `None`: the module's own major and minor, any patch."""
+    """The oldest version of the module's major that will do. `None`: the module's own minor, any patch."""
 
     def fits(self, found: Version) -> bool:
         """Say whether a binary of version `found`, built by somebody else, can take this one's place."""
-        if self.oldest is not None:
-            return found >= self.oldest
         wanted = self.module.version
+        if self.oldest is not None:
+            return found >= self.oldest and found.major == wanted.major
         return (found.major, found.minor) == (wanted.major, wanted.minor)
 
     @property
     def wanted(self) -> str:
         """What `fits` accepts, for messages."""
         if self.oldest is not None:
-            return f">= {self.oldest}"
+            return f">= {self.oldest}, < {self.module.version.major + 1}"
         return f"{self.module.version.major}.{self.module.version.minor}.x"
 
 
@@ -80,6 +80,18 @@ def kubernetes_ldflags(version: Version) -> str:
     return " ".join(
         ["-s", "-w"] + [f"-X {package}.{name}={value}" for package in packages for name, value in settings.items()]
     )
+
+
+def helm_ldflags(version: Version, kubernetes: Version) -> str:
+    """The linker flags that tell helm its own version, and which Kubernetes it renders for where it asks none.
+
+    Without the latter that is 1.20, and charts which want a newer one are refused.
+    """
+    settings = {"helm.sh/helm/v3/internal/version.version": f"v{version}"}
+    for package in ("pkg/lint/rules", "pkg/chartutil"):
+        settings[f"helm.sh/helm/v3/{package}.k8sVersionMajor"] = str(kubernetes.major)
+        settings[f"helm.sh/helm/v3/{package}.k8sVersionMinor"] = str(kubernetes.minor)
+    return " ".join(["-s", "-w"] + [f"-X {name}={value}" for name, value in settings.items()])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +130,18 @@ ETCD = Program(
     oldest=Version(3, 5, 13),
 )
 
+HELM = Program(
+    name="helm",
+    package="helm.sh/helm/v3/cmd/helm",
+    module=Module(
+        directory=_HERE / "helm", version=Version(3, 21, 4), ldflags=helm_ldflags(Version(3, 21, 4), KUBERNETES.version)
+    ),
+    version_arguments=("version", "--short"),
+    # The first that is made for Kubernetes 1.34.
+    oldest=Version(3, 19, 0),
+)
+"""A client that roles use; the cluster itself runs without it."""
+
 PAUSE = Program(
     name="pause",
     package="echoperator/cluster/pause",
@@ -136,3 +160,8 @@ def control_plane_programs(release: KubernetesRelease = KUBERNETES) -> tuple[Pro
 
 def node_programs(release: KubernetesRelease = KUBERNETES) -> tuple[Program, ...]:
     return (*(release.program(name) for name in NODE_PROGRAMS), PAUSE)
+
+
+def all_programs(release: KubernetesRelease = KUBERNETES) -> tuple[Program, ...]:
+    """Everything that can be built, clients included."""
+    return (*control_plane_programs(release), *node_programs(release), HELM)

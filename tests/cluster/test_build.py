@@ -143,4 +143,4 @@ def test_judge_names_the_misfit(output: str, misfit: str | None) -> None:
 
 def test_judge_names_the_oldest_etcd_that_would_do() -> None:
     found = build.judge(versions.ETCD, Path("/x"), "etcd Version: 3.4.23")
-    assert found.misfit == "/x is 3.4.23, wanted is >= 3.5.13"
+    assert found.misfit == "/x is 3.4.23, wanted is >= 3.5.13, < 4"

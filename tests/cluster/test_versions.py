@@ -3,7 +3,7 @@
 import pytest
 
 from cluster import versions
-from cluster.versions import ETCD, KUBERNETES, Version
+from cluster.versions import ETCD, HELM, KUBERNETES, Version
 
 API_SERVER = KUBERNETES.program("kube-apiserver")
 
@@ -44,6 +44,15 @@ def test_etcd_fits_from_the_first_version_with_ordered_progress(found: Version, 
     assert ETCD.fits(found) is fits
 
 
+@pytest.mark.parametrize(
+    ("found", "fits"),
+    [(Version(3, 19, 0), True), (Version(3, 22, 0), True), (Version(3, 18, 6), False), (Version(4, 0, 0), False)],
+)
+def test_helm_fits_within_its_major(found: Version, fits: bool) -> None:
+    """A new major changes what its commands do."""
+    assert HELM.fits(found) is fits
+
+
 def test_versions_compare_by_number_and_not_by_text() -> None:
     assert Version(1, 9, 0) < Version(1, 10, 0)
 
@@ -56,6 +65,18 @@ def test_ldflags_name_the_version_for_servers_and_clients() -> None:
     assert "-X k8s.io/component-base/version.gitMinor=34" in flags
 
 
+def test_helm_is_told_its_version_and_the_clusters() -> None:
+    """Without them it calls itself v3.21 and renders for Kubernetes 1.20."""
+    flags = versions.helm_ldflags(Version(3, 21, 4), Version(1, 34, 4))
+    assert "-X helm.sh/helm/v3/internal/version.version=v3.21.4" in flags
+    assert "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34" in flags
+
+
+def test_helm_leaves_the_names_of_the_other_binaries_as_they_are() -> None:
+    """They are found by what their own module holds; with another one in it, all would be built anew."""
+    assert HELM.module.directory not in {program.module.directory for program in versions.all_programs()[:-1]}
+
+
 def test_go_mod_pins_the_version_that_the_constants_name() -> None:
     """The version is said in two places; this keeps them together."""
     kubernetes = (KUBERNETES.directory / "go.mod").read_text()
@@ -63,6 +84,7 @@ def test_go_mod_pins_the_version_that_the_constants_name() -> None:
     staging = f"k8s.io/client-go => k8s.io/client-go v0.{KUBERNETES.version.minor}.{KUBERNETES.version.patch}"
     assert staging in kubernetes
     assert f"go.etcd.io/etcd/server/v3 v{ETCD.module.version}" in (ETCD.module.directory / "go.mod").read_text()
+    assert f"helm.sh/helm/v3 v{HELM.module.version} " in (HELM.module.directory / "go.mod").read_text()
 
 
 def test_every_kubernetes_program_is_a_tool_of_its_module() -> None:
