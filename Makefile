@@ -5,7 +5,6 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-N ?= 100
 CLUSTER ?= embedded
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -43,8 +42,12 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/pytest -q -m "not ansible and not integration and not e2e"
 
 .PHONY: bench
-bench: $(READY) ## Measure N Echoes (default 100) from creation to Job, and a no-op resync
-	@$(BIN)/python -m bench --count $(N)
+bench: $(READY) ## Measure speed, cost and memory (SCENARIO=name COUNT=n WORKERS=n; PEER=path of another ansible-operator)
+	@$(BIN)/python -m bench $(SCENARIO:%=--scenario %) $(COUNT:%=--count %) $(SLOW_COUNT:%=--slow-count %) $(WORKERS:%=--workers %) $(PEER:%=--peer %)
+
+.PHONY: profile
+profile: $(READY) ## Show where the time of a reconcile goes (COUNT=n)
+	@$(BIN)/python -m bench.profile $(COUNT:%=--count %)
 
 .PHONY: run
 run: $(READY) ## Run the operator here, against the current kubeconfig context

@@ -1,1 +1,1 @@
-"""Measures the operator end to end: `make bench`. Passes or fails on correctness only, never on time."""
+"""Measures the operator end to end: `make bench`, `make profile`. Fails on wrong results only, never on time."""

@@ -1,201 +1,179 @@
-"""`make bench`: N Echoes on a real API server with controller manager, from creation to Job; then a resync of all.
+"""`make bench`: measures scenarios on a real API server, prints tables, writes JSON and a picture.
 
-Nothing is printed before the objects were checked: each Job exists once, belongs to its Echo and carries its message.
+Exit codes: 0 everything was measured, 1 something was found wrong and has no figures, 2 a wrong call.
 """
 
 import argparse
 import asyncio
-import contextlib
-import os
+import itertools
+import shutil
+import signal
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.audit import writes_of
-from bench.processes import Usage, cpu_seconds, peak_rss_mb
-from bench.report import Bar, Phase, Report
-from cluster.controlplane import ControlPlane, ControlPlaneOptions
-from tests.harness import ECHO, JOB, Api, Operator, echo, eventually, succeeded
+from bench import machine, picture, selection, table
+from bench.checks import Unmeasured, WrongResult
+from bench.measurement import VARIANTS, Measurement, Variant
+from bench.report import Report
+from bench.rig import Case
+from bench.scenarios import SCENARIOS
+from bench.selection import Planned, SelectionError
+from cluster.errors import ClusterError
 
-_NAMESPACE = "default"
-_USER = "bench-operator"
-_RESULTS = Path(__file__).parent / "results"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Mark:
-    """Counters at one instant, to subtract later ones from."""
-
-    at: float
-    operator: Usage
-    api_server: Usage
-    audit: int
+_RESULTS = Path(__file__).resolve().parent / "results"
+_NOT_HERE = "not here: "
+"""Begins the reason of what this machine can't measure, as opposed to what was found wrong."""
 
 
 def main() -> int:
+    options = _parser().parse_args()
+    if options.list:
+        print(_list())
+        return 0
+    # As an interrupt does: what was started is stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        planned = selection.select(
+            options.scenario,
+            variants=options.variant,
+            count=options.count,
+            slow_count=options.slow_count,
+            peer=options.peer is not None,
+        )
+    except SelectionError as error:
+        print(error, file=sys.stderr)
+        return 2
+    found = _Found()
+    described, at, versions = machine.describe(), datetime.now(UTC), machine.versions()
+    try:
+        _measure_all(planned, found, workers=options.workers, peer=options.peer)
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; everything that was started is stopped\n")
+        return 130
+    finally:
+        # Whatever ends it, what was measured until then is not lost.
+        report = Report(
+            scenario_set="+".join(options.scenario) or ("peer" if options.peer else selection.DEFAULT),
+            at=at,
+            machine=described,
+            versions=versions,
+            measurements=found.measurements,
+            missing=found.missing,
+        )
+        _tell(report, options.out)
+    return 0 if all(reason.startswith(_NOT_HERE) for reason in found.missing.values()) else 1
+
+
+@dataclass(slots=True)
+class _Found:
+    """What has been measured so far, and why the rest has not."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--count", type=int, default=100, help="how many Echoes (default 100)")
-    parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="runs at the same time (default: CPUs)"
-    )
-    parser.add_argument("--out", type=Path, default=_RESULTS, help="where the JSON file goes (default bench/results)")
-    options = parser.parse_args()
+    add = parser.add_argument
+    add("--scenario", action="append", default=[], metavar="NAME", help="default, all, or a name; may be repeated")
+    add("--variant", action="append", default=[], choices=VARIANTS, help="only this path; may be repeated")
+    add("--count", type=_positive, help="how many, on the warm path or the only one")
+    add("--slow-count", type=_positive, help="how many, on the other paths")
+    add("--workers", type=_positive, help="runs at the same time (default: the operator's own)")
+    add("--peer", type=_program, metavar="FILE", help="another ansible-operator to measure beside ours")
+    add("--out", type=Path, default=_RESULTS, help="where results go (default bench/results)")
+    add("--list", action="store_true", help="show the scenarios and end")
+    return parser
+
+
+def _program(text: str) -> Path:
+    found = shutil.which(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text}: no such program")
+    return Path(found).absolute()
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _list() -> str:
+    def counts(found: Mapping[Variant, int] | None) -> str:
+        return ", ".join(f"{path} {count:,}" for path, count in (found or {}).items()) or "-"
+
+    rows = [[one.name, counts(one.counts), counts(one.brief), one.what] for one in SCENARIOS]
+    return table.grid([["scenario", "N by itself", "N in the default set", "what"], *rows])
+
+
+def _measure_all(planned: Sequence[Planned], found: _Found, *, workers: int | None, peer: Path | None) -> None:
+    """Measure one after the other; print each scenario's table once all its paths are through."""
+    for name, group in itertools.groupby(planned, key=lambda one: one.scenario.name):
+        paths, before = list(group), len(found.measurements)
+        for one in paths:
+            _attempt(one, found, workers=workers, peer=peer)
+        if measured := found.measurements[before:]:
+            print(f"\n{table.block(f'{name}: {paths[0].scenario.what}', measured)}\n", flush=True)
+
+
+def _attempt(planned: Planned, found: _Found, *, workers: int | None, peer: Path | None) -> None:
+    """Measure once, or note why not."""
+    label = f"{planned.scenario.name} {planned.variant}"
+    sys.stderr.write(f"{label}, N = {planned.count:,}\n")
+    try:
+        found.measurements.append(_measure(planned, workers=workers, peer=peer))
+    except* Unmeasured as group:
+        found.missing[label] = _NOT_HERE + _first_of(group)
+    except* (WrongResult, ClusterError) as group:
+        found.missing[label] = _first_of(group)
+    except* Exception as group:  # noqa: BLE001 - the other scenarios' figures are not to be lost
+        traceback.print_exception(group)
+        found.missing[label] = f"a defect: {_first_of(group)}"
+    if label in found.missing:
+        sys.stderr.write(f"  no figures: {found.missing[label]}\n")
+
+
+def _measure(planned: Planned, *, workers: int | None, peer: Path | None) -> Measurement:
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        report = asyncio.run(_bench(Path(directory), options.count, options.workers))
-    path = report.write(options.out)
-    print(report.table())
+        case = Case(
+            scenario=planned.scenario.name,
+            variant=planned.variant,
+            count=planned.count,
+            directory=Path(directory),
+            workers=workers,
+            peer=peer,
+        )
+        return asyncio.run(planned.scenario.measure(case))
+
+
+def _first_of(group: BaseExceptionGroup[Exception]) -> str:
+    """The message of the first exception in it, however deep."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return str(first)
+
+
+def _tell(report: Report, directory: Path) -> None:
+    if reached := table.summary(report.measurements):
+        print(reached)
+    for label, reason in report.missing.items():
+        print(f"\n{label} has no figures: {reason}")
+    if not report.measurements:
+        return
+    path = report.write(directory)
     print(f"\n{path}")
-    return 0
-
-
-async def _bench(directory: Path, count: int, workers: int) -> Report:
-    plane_options = ControlPlaneOptions(
-        directory=directory / "plane", controller_manager=True, audit=True, tied_to_caller=True
-    )
-    sys.stderr.write("starting a control plane\n")
-    with ControlPlane.start(plane_options) as plane:
-        async with Api(plane.kubeconfig) as api:
-            await api.install_crds(Path("config/crd/bases"))
-            rig = _Rig(plane=plane, api=api, directory=directory, count=count, workers=workers)
-            phases = [await rig.create(), await rig.resync()]
-    settings = {"count": count, "workers": workers, "execution": "plain"}
-    return Report(scenario=f"create-{count}-shipped", phases=phases, settings=settings)
-
-
-class _Rig:
-    """One control plane, one operator after another on it."""
-
-    def __init__(self, *, plane: ControlPlane, api: Api, directory: Path, count: int, workers: int) -> None:
-        self._plane = plane
-        self._api = api
-        self._directory = directory
-        self._count = count
-        self._workers = workers
-        self._kubeconfig = plane.user_kubeconfig(_USER, ("system:masters",))
-        self._operators = 0
-
-    async def create(self) -> Phase:
-        """From nothing to N Jobs and N statuses."""
-        async with self._operator() as operator:
-            job_seen: dict[str, float] = {}
-            watching = asyncio.create_task(self._watch_jobs(job_seen))
-            mark = self._mark(operator)
-            created: dict[str, float] = {}
-            for index in range(self._count):
-                name = f"echo-{index:05d}"
-                created[name] = time.monotonic()
-                await self._api.create(echo(name, _NAMESPACE, f"message {index}"))
-            await self._until_succeeded("reconciled")
-            watching.cancel()
-            phase = self._phase("create", operator, mark)
-        await self._check()
-        seen = sorted(job_seen.values())
-        return Phase(
-            **{name: getattr(phase, name) for name in Phase.__dataclass_fields__}
-            | {
-                "first_child_s": seen[0] - mark.at,
-                "last_child_s": seen[-1] - mark.at,
-                "latencies_s": [job_seen[name] - created[name] for name in created],
-            }
-        )
-
-    async def resync(self) -> Phase:
-        """A new operator looks at every object and finds nothing to do."""
-        before = {job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in await self._api.list(JOB)}
-        async with self._operator() as operator:
-            mark = self._mark(operator)
-            await self._until_runs_counted(operator, self._count, "looked at")
-            phase = self._phase("no-op resync", operator, mark)
-        after = {job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in await self._api.list(JOB)}
-        if before != after:
-            raise SystemExit("the resync changed Jobs: no figures are printed for a wrong result")
-        return phase
-
-    @contextlib.asynccontextmanager
-    async def _operator(self) -> AsyncIterator[Operator]:
-        self._operators += 1
-        operator = Operator(
-            kubeconfig=self._kubeconfig,
-            directory=self._directory / f"operator-{self._operators}",
-            arguments=(f"--max-concurrent-reconciles={self._workers}", "--strict", "--ansible-log-events=nothing"),
-        )
-        try:
-            yield await operator.ready()
-        finally:
-            operator.dispose()
-
-    def _mark(self, operator: Operator) -> _Mark:
-        return _Mark(
-            at=time.monotonic(),
-            operator=cpu_seconds(operator.process.pid),
-            api_server=cpu_seconds(_pid_of(self._plane, "kube-apiserver")),
-            audit=self._plane.audit_log.stat().st_size,
-        )
-
-    def _phase(self, name: str, operator: Operator, mark: _Mark) -> Phase:
-        now = self._mark(operator)
-        writes, _ = writes_of(self._plane.audit_log, _USER, start=mark.audit)
-        return Phase(
-            name=name,
-            objects=self._count,
-            reconciles=operator.runs_finished(),
-            seconds=now.at - mark.at,
-            operator_cpu_s=now.operator.own_s - mark.operator.own_s,
-            runs_cpu_s=now.operator.children_s - mark.operator.children_s,
-            api_server_cpu_s=now.api_server.own_s - mark.api_server.own_s,
-            peak_rss_mb=peak_rss_mb(operator.process.pid),
-            writes=dict(writes),
-        )
-
-    async def _watch_jobs(self, seen: dict[str, float]) -> None:
-        resource = await self._api.resource(JOB)
-        events = self._api.client.watch(
-            resource, resource_version="0", namespace=_NAMESPACE, timeout_s=3600, read_timeout_s=3600
-        )
-        async for kind, job in events:
-            if kind == "ADDED":
-                seen.setdefault(job["metadata"]["name"], time.monotonic())
-
-    async def _until_succeeded(self, label: str) -> None:
-        bar = Bar(label, self._count)
-
-        async def look() -> bool:
-            done = sum(succeeded(obj) for obj in await self._api.list(ECHO, _NAMESPACE))
-            bar.show(done)
-            return done == self._count
-
-        await eventually(look, within=60 + 20 * self._count, every=0.5, what="all Echoes reconciled")
-
-    async def _until_runs_counted(self, operator: Operator, wanted: int, label: str) -> None:
-        bar = Bar(label, wanted)
-
-        async def look() -> bool:
-            done = await asyncio.to_thread(operator.runs_finished)
-            bar.show(min(done, wanted))
-            return done >= wanted
-
-        await eventually(look, within=60 + 20 * wanted, every=0.2, what="all Echoes looked at")
-
-    async def _check(self) -> None:
-        echoes = {obj["metadata"]["name"]: obj for obj in await self._api.list(ECHO, _NAMESPACE)}
-        jobs = {obj["metadata"]["name"]: obj for obj in await self._api.list(JOB, _NAMESPACE)}
-        problems = [f"{len(jobs)} Jobs for {len(echoes)} Echoes"] if set(jobs) != set(echoes) else []
-        for name in set(jobs) & set(echoes):
-            owners = [owner["uid"] for owner in jobs[name]["metadata"].get("ownerReferences", [])]
-            command = jobs[name]["spec"]["template"]["spec"]["containers"][0]["command"]
-            if owners != [echoes[name]["metadata"]["uid"]]:
-                problems.append(f"Job {name} belongs to {owners}")
-            if command != ["printf", "%s\\n", echoes[name]["spec"]["message"]]:
-                problems.append(f"Job {name} runs {command}")
-        if problems:
-            raise SystemExit("wrong result, so no figures:\n" + "\n".join(problems[:20]))
-
-
-def _pid_of(plane: ControlPlane, component: str) -> int:
-    return next(status.pid for status in plane.status() if status.name == component and status.pid)
+    drawn = picture.draw(report)
+    if drawn is not None:
+        path.with_suffix(".svg").write_text(drawn, encoding="utf-8")
+        print(path.with_suffix(".svg"))
 
 
 if __name__ == "__main__":

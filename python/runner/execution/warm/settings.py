@@ -16,6 +16,8 @@ _SHARED = frozenset({"COLUMNS", "ENABLE_TURBO_MODE", "HOME", "LANG", "LANGUAGE",
 _SHARED_PREFIXES = ("ANSIBLE_", "LC_", "LD_", "PYTHON", "XDG_")
 _STARTUP = frozenset({"LANG", "LANGUAGE", "PATH"})
 _STARTUP_PREFIXES = ("LC_", "LD_", "PYTHON")
+_WITHOUT = frozenset({"PYTHONUNBUFFERED"})
+"""Images like to set it for their own log. Here each line would wake up the supervisor; events are flushed as it is."""
 
 Settings = frozenset[tuple[str, str]]
 
@@ -37,7 +39,9 @@ def startup_environment(environment: Mapping[str, str], *, package: str) -> dict
         package: the directory that holds our own package.
     """
     kept = {
-        name: value for name, value in environment.items() if name in _STARTUP or name.startswith(_STARTUP_PREFIXES)
+        name: value
+        for name, value in environment.items()
+        if name not in _WITHOUT and (name in _STARTUP or name.startswith(_STARTUP_PREFIXES))
     }
     return {**kept, "PYTHONPATH": ":".join(filter(None, (package, kept.get("PYTHONPATH"))))}
 
