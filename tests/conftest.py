@@ -28,6 +28,14 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Control
         yield plane
 
 
+@pytest.fixture(scope="session")
+def helm() -> Path:
+    """The machine's where it fits, else our own, built if it is missing."""
+    from cluster import build, versions  # noqa: PLC0415 - only where one is needed
+
+    return build.provide([versions.HELM])["helm"]
+
+
 @pytest.fixture
 async def api(control_plane: "ControlPlane") -> AsyncIterator[Api]:
     """A client with all rights on the control plane."""

@@ -1,15 +1,19 @@
 """Time, injected. Durations are float seconds, instants are aware UTC.
 
 `monotonic` is CLOCK_BOOTTIME: unlike CLOCK_MONOTONIC it goes on while the machine is suspended, so a lease that
-lapsed during a suspend is seen as lapsed.
+lapsed during a suspend is seen as lapsed. The event loop's timers stand still meanwhile; `sleep` makes up for it.
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "sleep_in_steps"]
+
+_STEP_S = 10.0
+"""How late a sleep may end after the machine was suspended."""
 
 
 class Clock(Protocol):
@@ -35,4 +39,14 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await sleep_in_steps(seconds, monotonic=self.monotonic, pause=asyncio.sleep)
+
+
+async def sleep_in_steps(
+    seconds: float, *, monotonic: Callable[[], float], pause: Callable[[float], Awaitable[None]]
+) -> None:
+    """Return after that many seconds of `monotonic`, though `pause` may count fewer: look again every 10 s."""
+    end = monotonic() + seconds
+    await pause(min(max(seconds, 0.0), _STEP_S))
+    while (left := end - monotonic()) > 0:
+        await pause(min(left, _STEP_S))

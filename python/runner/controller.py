@@ -1,8 +1,10 @@
-"""Takes keys from a work queue and has them reconciled by N workers.
+"""Takes keys from a work queue and has them reconciled by N workers, as far as there are slots.
 
 Promises: a reconcile that fails is tried again after the key's back-off, and no sooner than the API server asked for;
-whatever it raises, the worker lives on and the other workers notice nothing; a key is always given back.
-Does not know what a reconcile does, log successes (a reconcile writes its own summary line), or limit its duration.
+whatever it raises, the worker lives on and the other workers notice nothing; a key is always given back, and so is its
+slot. Which key is next is decided when there is a slot for it, not before: what became urgent meanwhile goes first, and
+a reconcile reads its object as it is then. Does not know what a reconcile does, log successes (a reconcile writes its
+own summary line), or limit its duration.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from runner.kube.errors import ApiError, Fenced, KubeError
 from runner.logs import fields
 from runner.objects import ObjectRef
 from runner.results import ReconcileError, Result, TerminalError
+from runner.slots import Slots
 from runner.workqueue import ShutDown, WorkQueue
 
 __all__ = ["Controller", "ControllerObserver", "Outcome"]
@@ -56,17 +59,21 @@ class Controller:
         queue: WorkQueue[ObjectRef],
         reconcile: Callable[[ObjectRef], Awaitable[Result]],
         workers: int,
+        slots: Slots,
         clock: Clock,
         observer: ControllerObserver = _UNOBSERVED,
     ) -> None:
         """Args:
         name: tells controllers apart in logs and task names.
         workers: how many keys are reconciled at a time; one key never twice.
+        slots: shared with the other controllers.
         """
         self._name = name
         self._queue = queue
         self._reconcile = reconcile
         self._workers = workers
+        self._slots = slots
+        self._turn = asyncio.Lock()
         self._clock = clock
         self._observer = observer
 
@@ -83,7 +90,7 @@ class Controller:
     async def _work(self) -> None:
         while True:
             try:
-                ref = await self._queue.get()
+                ref = await self._next()
             except ShutDown:
                 return
             started = self._clock.monotonic()
@@ -94,7 +101,24 @@ class Controller:
             finally:
                 # Last: until here nobody else may hold the key.
                 self._queue.done(ref)
+                self._slots.release()
                 self._observer.ended(outcome, self._clock.monotonic() - started)
+
+    async def _next(self) -> ObjectRef:
+        """Wait for a key and a slot, and hold both.
+
+        Raises:
+            ShutDown: there will be no key.
+        """
+        # One worker of a kind waits at a time. It is what makes slots go round the kinds, and keeps the key there.
+        async with self._turn:
+            await self._queue.ready()
+            await self._slots.acquire()
+            try:
+                return await self._queue.get()
+            except BaseException:
+                self._slots.release()
+                raise
 
     async def _settle(self, ref: ObjectRef) -> Outcome:
         """Reconcile and tell the queue what comes next."""

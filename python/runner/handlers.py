@@ -4,10 +4,16 @@ Owners are found by kind and name, never by UID: when a stale child of a deleted
 that name waits for exactly this event. Whether the child is its own, a reconcile decides by comparing UIDs.
 """
 
+from runner.lanes import Lane
 from runner.objects import GroupVersionKind, ObjectRef, WatchEvent
 from runner.predicates import Dependent
 
-__all__ = ["owners_in_event", "owners_of"]
+__all__ = ["lane_of", "owners_in_event", "owners_of"]
+
+
+def lane_of(event: WatchEvent) -> Lane:
+    """Return how urgent an event is: what is there when we start to look did not just happen."""
+    return Lane.ROUTINE if event.initial else Lane.CHANGES
 
 
 def owners_in_event(event: WatchEvent, owner_gvk: GroupVersionKind, *, owner_namespaced: bool) -> set[ObjectRef]:

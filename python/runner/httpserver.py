@@ -1,13 +1,15 @@
 """Small HTTP servers for probes and metrics: fixed paths, GET only, one answer for each connection.
 
 Promises: whatever clients do (hold connections open, send slowly, read slowly, send huge headers), memory and
-descriptors are bounded and a well-behaved client is answered: each connection ends after `_LONGEST_S`, and of too many
-the oldest is cut for the newest. Does not do TLS or authorisation; `Filter` is where they will ask.
+descriptors are bounded and a well-behaved client is answered: each connection ends after a while, and of too many
+the oldest is cut for the newest, those that never finish a TLS handshake included. Does not decide who may ask; a
+`Filter` does.
 """
 
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPMethod, HTTPStatus
@@ -15,6 +17,7 @@ from http import HTTPMethod, HTTPStatus
 from aiohttp import web
 
 from runner.health import Probe
+from runner.httpconnections import Door
 
 __all__ = [
     "Address",
@@ -27,8 +30,6 @@ __all__ = [
     "probe_routes",
 ]
 
-_MOST_CONNECTIONS = 100
-_LONGEST_S = 10.0
 _MOST_HEADERS = 50
 _LONGEST_LINE = 8190
 """Bytes of the request line, and of each header."""
@@ -129,20 +130,29 @@ class HttpServer:
     """Serves some routes on one address."""
 
     def __init__(
-        self, address: Address, routes: Mapping[str, Route], *, flag: str, admit: Filter | None = None
+        self,
+        address: Address,
+        routes: Mapping[str, Route],
+        *,
+        flag: str,
+        admit: Filter | None = None,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         """Args:
         routes: by path, without a slash at the end; the paths below belong to it too.
         flag: which setting gave the address, for messages.
         admit: `None`: everybody may ask.
+        tls: asked for each connection; `None`: plain HTTP.
         """
         self._address = address
         self._routes = dict(routes)
         self._flag = flag
         self._admit = admit
+        self._tls = tls
         self._port: int | None = None
         self._handlers: web.Server | None = None
         self._listener: asyncio.Server | None = None
+        self._door: Door | None = None
 
     @property
     def port(self) -> int:
@@ -174,17 +184,18 @@ class HttpServer:
             max_field_size=_LONGEST_LINE,
             max_headers=_MOST_HEADERS,
         )
-        door = _Door(self._handlers)
-        self._listener = await asyncio.get_running_loop().create_server(door, sock=listening)
+        self._door = Door(self._handlers, tls=self._tls)
+        self._listener = await asyncio.get_running_loop().create_server(self._door, sock=listening)
 
     async def stop(self) -> None:
         """Take no more requests, and end those there are."""
-        if self._listener is not None and self._handlers is not None:
+        if self._listener is not None and self._handlers is not None and self._door is not None:
             self._listener.close()
             self._handlers.pre_shutdown()  # closes what waits for a request; what is being answered gets its time
             await self._handlers.shutdown(_STOP_S)
+            self._door.clear()  # a TLS connection would wait for the other side's farewell
             await self._listener.wait_closed()
-        self._listener = self._handlers = None
+        self._listener = self._handlers = self._door = None
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = await self._admit(request) if self._admit else None
@@ -214,6 +225,8 @@ def _response(answer: Answer) -> web.Response:
     }
     if answer.status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = "GET, HEAD"
+    if answer.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
@@ -225,62 +238,3 @@ def _listen(address: Address) -> socket.socket:
         return socket.create_server(("0.0.0.0", address.port))  # noqa: S104 - every interface was asked for
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     return socket.create_server((address.host, address.port), family=family)
-
-
-class _Door:
-    """Makes the protocol of each connection, and keeps their number in bounds."""
-
-    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
-        self._make = make
-        self._inside: dict[_Connection, None] = {}  # in the order of their coming
-
-    def __call__(self) -> asyncio.Protocol:
-        return _Connection(self, self._make())
-
-    def enter(self, connection: "_Connection") -> None:
-        if len(self._inside) >= _MOST_CONNECTIONS:
-            next(iter(self._inside)).cut()
-        self._inside[connection] = None
-
-    def leave(self, connection: "_Connection") -> None:
-        self._inside.pop(connection, None)
-
-
-class _Connection(asyncio.Protocol):
-    """Passes everything on to the library's protocol, which by itself waits for ever for a request."""
-
-    def __init__(self, door: _Door, inner: asyncio.Protocol) -> None:
-        self._door = door
-        self._inner = inner
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def cut(self) -> None:
-        self._door.leave(self)
-        if self._transport is not None:
-            self._transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # what create_server makes
-        self._transport = transport
-        self._timer = asyncio.get_running_loop().call_later(_LONGEST_S, self.cut)
-        self._door.enter(self)
-        self._inner.connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._door.leave(self)
-        self._inner.connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        self._inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
-
-    def pause_writing(self) -> None:
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._inner.resume_writing()

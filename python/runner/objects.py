@@ -6,6 +6,7 @@ Everything here is a value. Raw API objects stay `dict` (`Raw`) and never travel
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NewType
 
 __all__ = [
@@ -49,12 +50,18 @@ class GroupVersionKind:
 
     @classmethod
     def parse(cls, api_version: str, kind: str) -> "GroupVersionKind":
-        group, _, version = api_version.rpartition("/")
-        return cls(group, version, kind)
+        return _parse_gvk(api_version, kind)
 
     def __str__(self) -> str:
         """Operator SDK's spelling, the value of the metric label `GVK`."""
         return f"{self.api_version}, Kind={self.kind}"
+
+
+@lru_cache(maxsize=256)
+def _parse_gvk(api_version: str, kind: str) -> GroupVersionKind:
+    # Remembered, so that ten thousand owner references share one value.
+    group, _, version = api_version.rpartition("/")
+    return GroupVersionKind(group, version, kind)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,28 +1,26 @@
 """Which changes are worth a reconcile: pure functions over what an informer keeps of an object.
 
-A primary object is kept as `objects.Meta`, a dependent one as `Dependent`: digests in place of its text, so that ten
-thousand of them are cheap. Does not read the cluster and does not know who owns whom (`handlers` does).
+An object that a watch is about is kept as `Primary`, one that such an object may own as `Dependent`: digests in place
+of its text, so that ten thousand of them are cheap. Does not read the cluster.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from runner.objects import Meta, OwnerReference, Raw, Uid
+from runner.objects import GroupVersionKind, OwnerReference, Raw, Uid, parse_time
 
 __all__ = [
     "PRIMARY_ANNOTATION",
     "PRIMARY_TYPE_ANNOTATION",
     "Dependent",
     "DependentStatus",
-    "Requirement",
-    "Selector",
-    "SelectorError",
+    "Primary",
     "changed",
     "dependent_changed",
+    "dependents_of",
 ]
 
 PRIMARY_ANNOTATION = "operator-sdk/primary-resource"
@@ -38,20 +36,47 @@ _TERMINAL_CONDITIONS = ("Complete", "Failed")
 _TERMINAL_PHASES = ("Succeeded", "Failed")
 
 
-def changed(old: Meta | None, new: Meta | None, *, annotations: bool) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Primary:
+    """What is kept of an object that a watch is about."""
+
+    uid: Uid
+    generation: int = 0
+    """0: its kind has none."""
+    created_s: int = 0
+    """Since 1970; 0: unknown. For metrics."""
+    deleting: bool = False
+    annotations: bytes = b""
+    """Digest; empty if there are none, or where their changes do not count."""
+
+    @classmethod
+    def of(cls, obj: Mapping[str, Any], *, annotations: bool) -> "Primary":
+        """Read a raw object; `annotations` says whether their changes count."""
+        meta: Mapping[str, Any] = obj.get("metadata") or {}
+        counted = meta.get("annotations") if annotations else None
+        return cls(
+            uid=Uid(str(meta.get("uid") or "")),
+            generation=int(meta.get("generation") or 0),
+            created_s=_created_s(meta),
+            deleting=bool(meta.get("deletionTimestamp")),
+            annotations=_digest(counted) if counted else b"",
+        )
+
+
+def _created_s(meta: Mapping[str, Any]) -> int:
+    try:
+        return int(parse_time(str(meta.get("creationTimestamp") or "")).timestamp())
+    except ValueError:
+        return 0
+
+
+def changed(old: Primary | None, new: Primary | None) -> bool:
     """Tell whether a primary object should be reconciled after this change.
 
     Creation and deletion always; an update if what its author wrote changed (the generation says so, except for
     kinds that have none, of which each update counts), or deletion began. A status write of ours does not count.
-    A change of annotations counts where `annotations` says so.
     """
-    if old is None or new is None:
-        return True
-    if old.uid != new.uid or old.deleting != new.deleting or old.generation != new.generation:
-        return True
-    if old.generation == 0:
-        return True
-    return annotations and dict(old.annotations) != dict(new.annotations)
+    return old is None or new is None or new.generation == 0 or old != new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +89,9 @@ class Dependent:
     """Value of `PRIMARY_ANNOTATION`."""
     primary_type: str = ""
     """Value of `PRIMARY_TYPE_ANNOTATION`."""
-    digest: str = ""
+    digest: bytes = b""
     """Of everything but the status and what the server counts by itself."""
-    status_digest: str = ""
+    status_digest: bytes = b""
     """Of the status; empty if there is none."""
     finished: str = ""
     """The end it reached, such as `Complete`, `Succeeded` or `Failed`; empty while it may still change by itself."""
@@ -82,9 +107,36 @@ class Dependent:
             primary=str(annotations.get(PRIMARY_ANNOTATION) or ""),
             primary_type=str(annotations.get(PRIMARY_TYPE_ANNOTATION) or ""),
             digest=_digest(_stable(obj)),
-            status_digest=_digest(status) if status else "",
+            status_digest=_digest(status) if status else b"",
             finished=_finished(obj),
         )
+
+
+_NOBODYS = Dependent(uid=Uid(""))
+
+
+def dependents_of(kinds: Iterable[GroupVersionKind]) -> Callable[[Raw], Dependent]:
+    """Return the projection for a kind that is watched for the sake of owners of these kinds, in whatever version.
+
+    Most Secrets or Pods of a cluster belong to others: all of those are kept as one and the same value, which is no
+    owner's, so that only an object that begins or ceases to be somebody's is a change.
+    """
+    wanted = frozenset((kind.group, kind.kind) for kind in kinds)
+
+    def project(obj: Raw) -> Dependent:
+        return _NOBODYS if wanted.isdisjoint(_owner_kinds(obj)) else Dependent.of(obj)
+
+    return project
+
+
+def _owner_kinds(obj: Raw) -> Iterator[tuple[str, str]]:
+    """Yield group and kind of each owner that an object names, by reference or by annotation."""
+    meta: Mapping[str, Any] = obj.get("metadata") or {}
+    for owner in meta.get("ownerReferences") or ():
+        gvk = GroupVersionKind.of(owner)
+        yield gvk.group, gvk.kind
+    kind, _, group = str((meta.get("annotations") or {}).get(PRIMARY_TYPE_ANNOTATION) or "").partition(".")
+    yield group, kind
 
 
 def dependent_changed(old: Dependent | None, new: Dependent | None, *, status: DependentStatus) -> bool:
@@ -104,7 +156,7 @@ def dependent_changed(old: Dependent | None, new: Dependent | None, *, status: D
 def _status_news(old: Dependent | None, new: Dependent, status: DependentStatus) -> bool:
     match status:
         case "all":
-            return new.status_digest != (old.status_digest if old else "")
+            return new.status_digest != (old.status_digest if old else b"")
         case "terminal":
             return new.finished not in ("", old.finished if old else "")
         case "false":
@@ -119,9 +171,9 @@ def _stable(obj: Mapping[str, Any]) -> Raw:
     return stable
 
 
-def _digest(value: Any) -> str:
+def _digest(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def _finished(obj: Mapping[str, Any]) -> str:
@@ -129,150 +181,16 @@ def _finished(obj: Mapping[str, Any]) -> str:
     if not isinstance(status, Mapping):
         return ""
     if obj.get("kind") == "Pod" and obj.get("apiVersion") == "v1":
-        phase = status.get("phase")
-        return str(phase) if phase in _TERMINAL_PHASES else ""
+        return _one_of(_TERMINAL_PHASES, status.get("phase"))
     conditions = status.get("conditions")
     for condition in conditions if isinstance(conditions, list) else ():
-        if (
-            isinstance(condition, Mapping)
-            and condition.get("type") in _TERMINAL_CONDITIONS
-            and condition.get("status") == "True"
-        ):
-            return str(condition["type"])
+        if isinstance(condition, Mapping) and condition.get("status") == "True":
+            finished = _one_of(_TERMINAL_CONDITIONS, condition.get("type"))
+            if finished:
+                return finished
     return ""
 
 
-class SelectorError(ValueError):
-    """A label selector that means nothing."""
-
-    problems: tuple[str, ...]
-    """Each with the path below the selector, such as `matchExpressions[0].operator: ...`."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(self.problems))
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Requirement:
-    """One condition on one label; the operators are those of the API."""
-
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        match self.operator:
-            case "In":
-                return labels.get(self.key) in self.values
-            case "NotIn":
-                return self.key not in labels or labels[self.key] not in self.values
-            case "Exists":
-                return self.key in labels
-            case _:
-                return self.key not in labels
-
-    def __str__(self) -> str:
-        match self.operator:
-            case "In" if len(self.values) == 1:
-                return f"{self.key}={self.values[0]}"
-            case "In":
-                return f"{self.key} in ({','.join(self.values)})"
-            case "NotIn":
-                return f"{self.key} notin ({','.join(self.values)})"
-            case "Exists":
-                return self.key
-            case _:
-                return f"!{self.key}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """A `metav1.LabelSelector`: all requirements must hold; without any it matches everything.
-
-    `str()` is the form that the query parameter `labelSelector` takes.
-    """
-
-    requirements: tuple[Requirement, ...] = ()
-
-    @classmethod
-    def parse(cls, raw: Mapping[str, Any] | None) -> "Selector":
-        """Read `matchLabels` and `matchExpressions`; `None` and an empty mapping match everything.
-
-        Raises:
-            SelectorError: with all that is wrong, not only the first.
-        """
-        problems: list[str] = []
-        raw = _typed(raw, dict, "selector", problems) or {}
-        problems += [
-            f"{key}: unknown (have: matchExpressions, matchLabels)"
-            for key in raw
-            if key not in ("matchLabels", "matchExpressions")
-        ]
-        requirements = []
-        for key, value in (_typed(raw.get("matchLabels"), dict, "matchLabels", problems) or {}).items():
-            problems += _key_problems(key, "matchLabels") + _value_problems(value, f"matchLabels.{key}")
-            requirements.append(Requirement(str(key), "In", (str(value),)))
-        expressions = _typed(raw.get("matchExpressions"), list, "matchExpressions", problems) or []
-        for index, expression in enumerate(expressions):
-            requirements.append(_expression(expression, f"matchExpressions[{index}]", problems))
-        if problems:
-            raise SelectorError(problems)
-        return cls(tuple(sorted(requirements)))
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(requirement.matches(labels) for requirement in self.requirements)
-
-    def __str__(self) -> str:
-        return ",".join(str(requirement) for requirement in self.requirements)
-
-
-_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-
-
-def _expression(raw: Any, where: str, problems: list[str]) -> Requirement:
-    raw = _typed(raw, dict, where, problems) or {}
-    problems += [
-        f"{where}.{key}: unknown (have: key, operator, values)"
-        for key in raw
-        if key not in ("key", "operator", "values")
-    ]
-    key, operator = raw.get("key"), raw.get("operator")
-    values = _typed(raw.get("values"), list, f"{where}.values", problems) or []
-    problems += _key_problems(key, f"{where}.key")
-    for index, value in enumerate(values):
-        problems += _value_problems(value, f"{where}.values[{index}]")
-    if operator in ("In", "NotIn"):
-        if not values:
-            problems.append(f"{where}.values: {operator} needs at least one")
-    elif operator in ("Exists", "DoesNotExist"):
-        if values:
-            problems.append(f"{where}.values: {operator} takes none")
-    else:
-        problems.append(f"{where}.operator: {operator!r} is none of In, NotIn, Exists, DoesNotExist")
-    return Requirement(str(key), str(operator), tuple(sorted(str(value) for value in values)))
-
-
-def _typed[V](raw: Any, wanted: type[V], where: str, problems: list[str]) -> V | None:
-    if raw is None or isinstance(raw, wanted):
-        return raw
-    problems.append(f"{where}: must be a {'mapping' if wanted is dict else 'list'}, not {type(raw).__name__}")
-    return None
-
-
-def _key_problems(key: Any, where: str) -> list[str]:
-    if isinstance(key, str):
-        prefix, slash, name = key.rpartition("/")
-        good_prefix = not slash or (len(prefix) <= 253 and _PREFIX.fullmatch(prefix))
-        if good_prefix and _NAME.fullmatch(name):
-            return []
-    return [f"{where}: {key!r} is no label key"]
-
-
-def _value_problems(value: Any, where: str) -> list[str]:
-    if not isinstance(value, str):
-        return [f"{where}: {value!r} must be a string; quote it"]
-    if value and not _NAME.fullmatch(value):
-        return [f"{where}: {value!r} is no label value"]
-    return []
+def _one_of(known: tuple[str, ...], value: Any) -> str:
+    # Our own text and not the object's equal one, of which each object would keep another.
+    return next((text for text in known if text == value), "")

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runner import status
+from runner import status, usermetricshttp
 from runner.clock import Clock
 from runner.decision import Plan, Step, decide
 from runner.execution import extravars
@@ -174,7 +174,7 @@ class Reconciler:
             verbosity=defaults.verbosity if plan.verbosity is None else plan.verbosity,
             ansible_args=defaults.ansible_args,
             max_artifacts=watch.max_runner_artifacts if plan.max_artifacts is None else plan.max_artifacts,
-            environment=defaults.environment,
+            environment={**defaults.environment, **usermetricshttp.variables(access.url)},
         )
 
     @asynccontextmanager

@@ -30,6 +30,10 @@ class Settings:
 
     watches_file: Path
     kubeconfig: str
+    kube_api_qps: float
+    """Requests a second; 0: no limit."""
+    kube_api_burst: int
+    """0: as many as `kube_api_qps`."""
     strict: bool
     env_compat: str
     watch_namespaces: tuple[str, ...]
@@ -43,10 +47,21 @@ class Settings:
     """`nothing`, `tasks` or `everything`."""
     reconcile_period_s: float
     max_concurrent_reconciles: int
+    max_concurrent_runs: int
+    """0: as many as the CPUs suggest."""
     run_timeout_warning_s: float
     no_warm: bool
     metrics_bind_address: str
     metrics_path: str
+    metrics_secure: bool
+    metrics_require_rbac: bool
+    metrics_cert_path: str
+    """Empty: a certificate of our own making."""
+    metrics_cert_name: str
+    metrics_cert_key: str
+    user_metrics_bind_address: str
+    """Empty: 127.0.0.1:5050 with `prefer_project_util`, else nowhere."""
+    prefer_project_util: bool
     health_probe_bind_address: str
     proxy_port: int
     """0: any free port."""
@@ -105,6 +120,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"\d+(\.\d+)?", text):
+        raise ValueError("must be a number from 0")
+    return float(text)
+
+
 def _duration(text: str) -> float:
     seconds = parse_duration(text)
     if seconds < 0:
@@ -152,6 +173,10 @@ TABLE: tuple[Option, ...] = (
            help="file that maps kinds to roles and playbooks"),
     Option(field="kubeconfig", flag="--kubeconfig", default="", parse=str, env=("KUBECONFIG",),
            help="cluster to work on; empty: the Pod's service account, or ~/.kube/config"),
+    Option(field="kube_api_qps", flag="--kube-api-qps", default="0", parse=_rate,
+           help="requests a second to the API server, the operator's and its roles' together; 0: no limit of ours"),
+    Option(field="kube_api_burst", flag="--kube-api-burst", default="0", parse=_whole,
+           help="requests at once after a quiet while, with --kube-api-qps; 0: as many as that says"),
     Option(field="strict", flag="--strict", default="false", parse=_boolean,
            help="refuse to start on what is otherwise a warning about watches.yaml"),
     Option(field="env_compat", flag="--env-compat", default="", parse=_one_of("", "echoperator"),
@@ -174,6 +199,10 @@ TABLE: tuple[Option, ...] = (
            help="how often an unchanged resource is reconciled; 0s: never"),
     Option(field="max_concurrent_reconciles", flag="--max-concurrent-reconciles", default=str(os.cpu_count() or 1),
            parse=_positive, compat="NUM_WORKERS", help="runs at the same time, per kind"),
+    Option(field="max_concurrent_runs", flag="--max-concurrent-runs", default="0", parse=_whole,
+           env=("MAX_CONCURRENT_RUNS",),
+           help="runs at the same time, of all kinds together; 0: two for each CPU that the container may use, "
+           "at least 2, and no fewer than were asked for for any one kind"),
     Option(field="run_timeout_warning_s", flag="--run-warning-after", default="1h", parse=_positive_duration,
            help="a run without a timeout that takes longer gets a Warning Event"),
     Option(field="no_warm", flag="--no-warm", default="false", parse=_boolean,
@@ -182,6 +211,21 @@ TABLE: tuple[Option, ...] = (
            aliases=("--metrics-addr",), help="where /metrics is served; 0: nowhere"),
     Option(field="metrics_path", flag="--metrics-path", default="/metrics", parse=str, compat="METRICS_PATH",
            help="path of the metrics"),
+    Option(field="metrics_secure", flag="--metrics-secure", default="false", parse=_boolean,
+           help="serve the metrics over TLS"),
+    Option(field="metrics_require_rbac", flag="--metrics-require-rbac", default="false", parse=_boolean,
+           help="show the metrics only to who may get their path; needs --metrics-secure"),
+    Option(field="metrics_cert_path", flag="--metrics-cert-path", default="", parse=str,
+           help="directory of the metrics' certificate, read again when it changes; empty: one of our own making"),
+    Option(field="metrics_cert_name", flag="--metrics-cert-name", default="tls.crt", parse=str,
+           help="file of the certificate in there"),
+    Option(field="metrics_cert_key", flag="--metrics-cert-key", default="tls.key", parse=str,
+           help="file of its key in there"),
+    Option(field="user_metrics_bind_address", flag="--user-metrics-bind-address", default="", parse=str,
+           help="where roles' metrics are taken without a token, for copies of operator_sdk.util that have none; "
+           "empty: 127.0.0.1:5050 with --prefer-project-util, else nowhere; 0: nowhere"),
+    Option(field="prefer_project_util", flag="--prefer-project-util", default="false", parse=_boolean,
+           help="use the operator_sdk.util that the project has installed instead of the operator's own"),
     Option(field="health_probe_bind_address", flag="--health-probe-bind-address", default=":6789", parse=str,
            help="where /healthz and /readyz are served; 0: nowhere"),
     Option(field="proxy_port", flag="--proxy-port", default="0", parse=_whole,

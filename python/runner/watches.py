@@ -16,8 +16,8 @@ import yaml
 
 from runner.content import Content, SearchPath, known_roles
 from runner.durations import parse_duration
+from runner.labelselector import Selector
 from runner.objects import GroupVersionKind
-from runner.predicates import Selector
 
 __all__ = ["DependentStatus", "Finalizer", "Loaded", "Watch", "WatchesError", "load", "parse"]
 

@@ -2,14 +2,14 @@
 
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from runner import __version__, predicates
+from runner import __version__, concurrency, cpus, handlers, predicates, serving, slotmetrics, usermetricshttp
 from runner.clock import Clock, SystemClock
 from runner.controller import Controller
 from runner.execution import environment as run_environment
@@ -18,24 +18,29 @@ from runner.execution.processes import become_subreaper
 from runner.execution.run import Execute
 from runner.execution.warm import WarmExecution
 from runner.fence import Fence, Watchdog
+from runner.gateway import definitions
 from runner.gateway.dependents import Dependents, DependentsOf
+from runner.gateway.discovery import DiscoveryMemory
 from runner.gateway.server import Gateway
 from runner.health import Probe, informers_healthy, leader_known, ping
-from runner.httpserver import AddressError, HttpServer, metrics_routes, parse_address, probe_routes
 from runner.informer import Informer
 from runner.informerpool import InformerPool
 from runner.kube import config
-from runner.kube.client import KubeClient
+from runner.kube.client import KubeClient, at_once
 from runner.kube.config import Connection
 from runner.kube.discovery import Discovery
+from runner.kube.tokenbucket import TokenBucket
 from runner.leader import LeaderElector, LeaderSettings
-from runner.manager import ExitCode, Leadership, Manager, Parts, Serving
+from runner.manager import ExitCode, Leadership, Manager, Parts
 from runner.metrics import Metrics
-from runner.objects import GroupVersionKind, Meta, ObjectRef, Raw, Resource, RunId, WatchEvent
+from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId, WatchEvent
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
 from runner.runlog import RunLog
-from runner.settings import Settings, workers_of
+from runner.serving import ServingError
+from runner.settings import Settings
+from runner.slots import Slots
+from runner.usermetricshttp import MetricsDoor
 from runner.warmmetrics import WarmMetrics
 from runner.watches import Watch
 from runner.workqueue import WorkQueue
@@ -61,6 +66,7 @@ class _Shared:
     discovery: Discovery
     metrics: Metrics
     pool: InformerPool
+    slots: Slots
     names: Mapping[GroupVersionKind, str]
     """Of each watch's controller."""
 
@@ -107,11 +113,13 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     connection = config.load(kubeconfig=settings.kubeconfig, clock=clock)
     metrics = Metrics(version=__version__, commit=environment.get("OPERATOR_COMMIT", "unknown"), clock=clock)
     fence = _fence(settings, clock)
+    observe = metrics.api_calls(urlsplit(connection.server).netloc)
     client = KubeClient(
         connection,
         user_agent=_USER_AGENT,
         check_fence=fence.check,
-        observe=metrics.api_calls(urlsplit(connection.server).netloc),
+        observe=observe,
+        pace=_pace(settings, clock),
     )
     shared = _Shared(
         settings=settings,
@@ -122,14 +130,18 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         discovery=Discovery(client, clock=clock),
         metrics=metrics,
         pool=InformerPool(),
+        slots=_slots(watches, settings, environment, metrics),
         names=_names(watches),
     )
     queues = {watch.gvk: _queue(watch, shared) for watch in watches}
+    door = MetricsDoor(metrics.user)
     gateway = Gateway(
         client,
         shared.discovery,
         check_fence=fence.check,
         on_child=_dependents(watches, queues, shared).observe,
+        memory=_discovery_memory(shared),
+        local={usermetricshttp.PATH: door},
         observe=metrics.gateway_request,
         port=settings.proxy_port,
     )
@@ -142,16 +154,21 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         for watch in watches
     ]
     leadership, elector_client = _leadership(shared, connection, fence, execution.kill_all)
+    reviews_client = KubeClient(connection, user_agent=f"{_USER_AGENT} metrics", observe=observe)
+    try:
+        servers = serving.servers(settings, metrics, _probes(primaries, leadership), door, reviews_client, clock=clock)
+    except ServingError as error:
+        raise WiringError(str(error)) from error
 
     async def close() -> None:
-        await client.close()
-        if elector_client is not None:
-            await elector_client.close()
+        for one in (client, elector_client, reviews_client):
+            if one is not None:
+                await one.close()
         area.close()
 
     parts = Parts(
         servers=[
-            *_http_servers(settings, metrics, _probes(primaries, leadership)),
+            *servers,
             gateway,
             *([] if settings.no_warm else [execution]),
         ],
@@ -171,7 +188,7 @@ def _execution(watches: Sequence[Watch], area: RunArea, shared: _Shared) -> Warm
         clock=shared.clock,
         area=area,
         project=Path.cwd(),
-        collections=_own_collections(),
+        collections=None if shared.settings.prefer_project_util else _own_collections(),
         observe=RunLog(shared.settings.ansible_log_events),
         observer=WarmMetrics(shared.metrics.registry),
         environment=run_environment.inherit(shared.environment, run_env=warm.run_env),
@@ -198,23 +215,35 @@ def _queue(watch: Watch, shared: _Shared) -> WorkQueue[ObjectRef]:
     return queue
 
 
-def _primaries(watch: Watch, queue: WorkQueue[ObjectRef], shared: _Shared) -> list[Informer[Meta]]:
+def _primaries(watch: Watch, queue: WorkQueue[ObjectRef], shared: _Shared) -> list[Informer[predicates.Primary]]:
     """The informers of the kind that a watch is about."""
 
     def on_event(event: WatchEvent) -> None:
-        if predicates.changed(event.old, event.new, annotations=watch.watch_annotations_changes):
-            queue.add(event.ref)
+        if predicates.changed(event.old, event.new):
+            queue.add(event.ref, handlers.lane_of(event))
 
-    return shared.watch_kind(watch.gvk, Meta.of, on_event)
+    project = partial(predicates.Primary.of, annotations=watch.watch_annotations_changes)
+    informers = shared.watch_kind(watch.gvk, project, on_event)
+
+    def created() -> Iterator[tuple[ObjectRef, int]]:
+        for informer in informers:
+            for ref in informer.refs():
+                held = informer.get(ref)
+                if held is not None:
+                    yield ref, held.created_s
+
+    shared.metrics.created(watch.gvk, created)
+    return informers
 
 
 def _dependents(
     watches: Sequence[Watch], queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]], shared: _Shared
 ) -> Dependents:
     """Changes of what a run made become reconciles of its owner; a kind is watched once the gateway sees a child."""
+    project = predicates.dependents_of(queues)
 
     def start(child: Resource, on_event: Callable[[WatchEvent], None]) -> None:
-        shared.watch_kind(child.gvk, predicates.Dependent.of, on_event, all_namespaces=not child.namespaced)
+        shared.watch_kind(child.gvk, project, on_event, all_namespaces=not child.namespaced)
 
     wanted = [
         DependentsOf(
@@ -228,14 +257,29 @@ def _dependents(
     return Dependents(wanted, start=start, namespaces=shared.settings.watch_namespaces)
 
 
+def _discovery_memory(shared: _Shared) -> DiscoveryMemory:
+    """What roles are told of the kinds there are; kept up to date by a watch where the operator may have one."""
+    memory = DiscoveryMemory(clock=shared.clock, observe=shared.metrics.discovered)
+    for resource in definitions.DEFINING:
+        informer = definitions.informer(
+            resource,
+            shared.client,
+            memory,
+            clock=shared.clock,
+            rng=shared.rng,
+            observer=shared.metrics.informer(resource.gvk),
+            denied=shared.metrics.denied,
+        )
+        shared.pool.add(f"informer {resource.gvk}", informer.run)
+    return memory
+
+
 def _controller(
     watch: Watch, queue: WorkQueue[ObjectRef], gateway: Gateway, execute: Execute, area: RunArea, shared: _Shared
 ) -> Controller:
     """The workers of one watch, and what they do."""
     settings, gvk, name = shared.settings, watch.gvk, shared.names[watch.gvk]
-    workers = watch.max_concurrent_reconciles or workers_of(
-        gvk.kind, gvk.group, default=settings.max_concurrent_reconciles, environment=shared.environment
-    )
+    workers = concurrency.workers(watch, settings, shared.environment)
     reconciler = Reconciler(
         watch=watch,
         find=partial(shared.discovery.resource, gvk),
@@ -267,9 +311,26 @@ def _controller(
         queue=queue,
         reconcile=reconciler.reconcile,
         workers=workers,
+        slots=shared.slots,
         clock=shared.clock,
         observer=shared.metrics.controller(name, workers=workers),
     )
+
+
+def _slots(watches: Sequence[Watch], settings: Settings, environment: Mapping[str, str], metrics: Metrics) -> Slots:
+    slots = Slots(
+        concurrency.limit(watches, settings, environment, cpus=cpus.available(), machine_cpus=os.cpu_count() or 1)
+    )
+    slotmetrics.follow(slots, metrics.registry)
+    return slots
+
+
+def _pace(settings: Settings, clock: Clock) -> Callable[[], Awaitable[None]]:
+    """When one more request may be sent. The elections' and reviews' clients do not ask: they must not wait in line."""
+    if not settings.kube_api_qps:
+        return at_once
+    burst = settings.kube_api_burst or max(1, round(settings.kube_api_qps))
+    return TokenBucket(qps=settings.kube_api_qps, burst=burst, clock=clock).take
 
 
 def _fence(settings: Settings, clock: Clock) -> Fence:
@@ -318,32 +379,11 @@ def _leadership(
     return Leadership(elector=elector, watchdog=Watchdog(fence, on_lapse, clock=clock)), client
 
 
-def _probes(primaries: list[Informer[Meta]], leadership: Leadership | None) -> Sequence[Probe]:
+def _probes(primaries: list[Informer[predicates.Primary]], leadership: Leadership | None) -> Sequence[Probe]:
     ready = {"informers": informers_healthy(primaries)}
     if leadership is not None:
         ready["leader"] = leader_known(leadership.elector)
     return (Probe("healthz", {"ping": ping}), Probe("readyz", ready))
-
-
-def _http_servers(settings: Settings, metrics: Metrics, probes: Sequence[Probe]) -> list[Serving]:
-    """Probes and metrics, each where its flag says."""
-    wanted = (
-        ("--health-probe-bind-address", settings.health_probe_bind_address, probe_routes(probes)),
-        (
-            "--metrics-bind-address",
-            settings.metrics_bind_address,
-            metrics_routes(metrics.render, path=settings.metrics_path),
-        ),
-    )
-    servers: list[Serving] = []
-    for flag, text, routes in wanted:
-        try:
-            address = parse_address(text, flag=flag)
-        except AddressError as error:
-            raise WiringError(str(error)) from error
-        if address is not None:
-            servers.append(HttpServer(address, routes, flag=flag))
-    return servers
 
 
 def _area() -> RunArea:

@@ -4,23 +4,23 @@ Promises:
 - never two holders of one key: between `get` and `done` a key is handed to nobody else;
 - an add while a key is held runs it once more after `done`, however many adds there were;
 - no add is lost, and a delayed one becomes ready at its instant, the earliest of those asked for;
+- changes go ahead of routine, as `lanes` says; of several wishes for one key the more urgent lane wins;
 - nothing is handed out after `shut_down`.
 
-Keys come out in the order in which they became ready. Does not persist, does not limit how often a key runs beyond
-the back-off of `add_rate_limited`, and starts no task that outlives the `get` it serves. All calls belong to one loop.
+Does not persist, does not limit how often a key runs beyond the back-off of `add_rate_limited`, and starts no task
+that outlives the `get` it serves. All calls belong to one loop.
 
 A key is in at most one of `_ready` and `_held`, and in `_again` only while held; `_due` is independent of the three.
-A second lane for periodic resyncs would be one more deque, filled in `_make_ready` and read in `_take`.
 """
 
 import asyncio
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Hashable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runner.clock import Clock
+from runner.lanes import Lane, Lanes
 
 __all__ = ["QueueObserver", "ShutDown", "WorkQueue"]
 
@@ -28,6 +28,16 @@ _STALE_ENTRIES = 64
 """Superseded heap entries that are not worth a clean-up."""
 _DOUBLINGS = 60
 """Beyond this many failures a back-off has reached any sensible maximum; it keeps the power a float."""
+
+
+class _Delayed(NamedTuple):
+    due: float
+    lane: Lane
+
+
+class _Held(NamedTuple):
+    since: float
+    lane: Lane
 
 
 class ShutDown(Exception):  # noqa: N818 - reads as what happened
@@ -92,11 +102,10 @@ class WorkQueue[K: Hashable]:
         self._base_delay_s = base_delay_s
         self._max_delay_s = max_delay_s
         self._observer = observer
-        self._ready: deque[K] = deque()
-        self._ready_since: dict[K, float] = {}
-        self._held: dict[K, float] = {}
-        self._again: set[K] = set()
-        self._due: dict[K, float] = {}
+        self._ready: Lanes[K] = Lanes()
+        self._held: dict[K, _Held] = {}
+        self._again: dict[K, Lane] = {}
+        self._due: dict[K, _Delayed] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
         self._failures: dict[K, int] = {}
@@ -117,40 +126,47 @@ class WorkQueue[K: Hashable]:
     def unfinished_s(self) -> list[float]:
         """For how many seconds each held key has been worked on; metrics sum it and take its maximum."""
         now = self._clock.monotonic()
-        return [now - since for since in self._held.values()]
+        return [now - held.since for held in self._held.values()]
 
-    def add(self, key: K) -> None:
+    def add(self, key: K, lane: Lane = Lane.CHANGES) -> None:
         """Make a key ready now. A delayed add of the same key stays as it is."""
         if self._closed:
             return
         self._promote_due()
-        self._make_ready(key, since=self._clock.monotonic())
+        self._make_ready(key, lane, since=self._clock.monotonic())
 
-    def add_after(self, key: K, seconds: float) -> None:
+    def add_after(self, key: K, seconds: float, lane: Lane = Lane.ROUTINE) -> None:
         """Make a key ready in so many seconds; of several such wishes for one key the earliest wins."""
         if seconds <= 0:
-            self.add(key)
+            self.add(key, lane)
             return
         if self._closed:
             return
         due = self._clock.monotonic() + seconds
         known = self._due.get(key)
-        if known is not None and known <= due:
-            return
-        self._due[key] = due
+        if known is not None:
+            lane = min(lane, known.lane)
+            if known.due <= due:
+                self._due[key] = known._replace(lane=lane)
+                return
+        self._due[key] = _Delayed(due, lane)
         heapq.heappush(self._heap, (due, next(self._order), key))
         self._drop_superseded()
         if self._heap[0][2] == key:
             self._wake()  # whoever waits, waits for a later instant
 
     def add_rate_limited(self, key: K, *, at_least_s: float = 0.0) -> float:
-        """Make a key ready after its back-off, or after `at_least_s` if that is longer; return the delay."""
+        """Make a key ready after its back-off, or after `at_least_s` if that is longer; return the delay.
+
+        A key that is held comes back in the lane it was taken from: an edit that fails does not become routine.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         backoff_s = self._base_delay_s * 2.0 ** min(failures, _DOUBLINGS)
         delay_s = min(max(backoff_s, at_least_s), self._max_delay_s)
         self._observer.retried()
-        self.add_after(key, delay_s)
+        held = self._held.get(key)
+        self.add_after(key, delay_s, held.lane if held else Lane.CHANGES)
         return delay_s
 
     def forget(self, key: K) -> None:
@@ -161,19 +177,27 @@ class WorkQueue[K: Hashable]:
         """How often a key was rate limited since it was last forgotten."""
         return self._failures.get(key, 0)
 
+    async def ready(self) -> None:
+        """Wait until a key could be taken; the next `get` returns at once, unless another one comes first.
+
+        Raises:
+            ShutDown: there will be none.
+        """
+        while not self._closed:
+            self._promote_due()
+            if self._ready:
+                return
+            await self._wait()
+        raise ShutDown
+
     async def get(self) -> K:
         """Wait for a key and hold it until `done`.
 
         Raises:
             ShutDown: there will be none.
         """
-        while True:
-            if self._closed:
-                raise ShutDown
-            self._promote_due()
-            if self._ready:
-                return self._take()
-            await self._wait()
+        await self.ready()
+        return self._take()
 
     def done(self, key: K) -> None:
         """Give a key back; it becomes ready at once if it was added meanwhile.
@@ -182,44 +206,43 @@ class WorkQueue[K: Hashable]:
             KeyError: nobody holds it.
         """
         now = self._clock.monotonic()
-        self._observer.finished(now - self._held.pop(key))
         self._promote_due()
-        if key in self._again:
-            self._again.remove(key)
-            if not self._closed:
-                self._enqueue(key, since=now)
+        self._observer.finished(now - self._held.pop(key).since)
+        again = self._again.pop(key, None)
+        if again is not None and not self._closed:
+            self._enqueue(key, again, since=now)
 
     def shut_down(self) -> None:
         """Hand out nothing more: each `get` raises, adds are ignored, what was ready or delayed is dropped."""
         self._closed = True
         self._ready.clear()
-        self._ready_since.clear()
         self._again.clear()
         self._due.clear()
         self._heap.clear()
         self._observer.depth(0)
         self._wake()
 
-    def _make_ready(self, key: K, *, since: float) -> None:
-        if key in self._ready_since or key in self._again:
-            return
-        self._observer.added()
+    def _make_ready(self, key: K, lane: Lane, *, since: float) -> None:
         if key in self._held:
-            self._again.add(key)
+            if key not in self._again:
+                self._observer.added()
+            self._again[key] = min(lane, self._again.get(key, lane))
+        elif key in self._ready:
+            self._ready.put(key, lane, since=since)  # the lane may be a more urgent one
         else:
-            self._enqueue(key, since=since)
+            self._observer.added()
+            self._enqueue(key, lane, since=since)
 
-    def _enqueue(self, key: K, *, since: float) -> None:
-        self._ready.append(key)
-        self._ready_since[key] = since
+    def _enqueue(self, key: K, lane: Lane, *, since: float) -> None:
+        self._ready.put(key, lane, since=since)
         self._observer.depth(len(self._ready))
         self._wake()
 
     def _take(self) -> K:
         now = self._clock.monotonic()
-        key = self._ready.popleft()
-        self._held[key] = now
-        self._observer.taken(now - self._ready_since.pop(key))
+        key, lane, since = self._ready.take()
+        self._held[key] = _Held(now, lane)
+        self._observer.taken(now - since)
         self._observer.depth(len(self._ready))
         return key
 
@@ -227,14 +250,15 @@ class WorkQueue[K: Hashable]:
         now = self._clock.monotonic()
         while self._heap and self._heap[0][0] <= now:
             due, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due:
+            delayed = self._due.get(key)
+            if delayed is not None and delayed.due == due:
                 del self._due[key]
-                self._make_ready(key, since=due)
+                self._make_ready(key, delayed.lane, since=due)
 
     def _drop_superseded(self) -> None:
         # A long period superseded by a short back-off, again and again, must not pile up until the period ends.
         if len(self._heap) > 2 * len(self._due) + _STALE_ENTRIES:
-            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            self._heap = [entry for entry in self._heap if (known := self._due.get(entry[2])) and known.due == entry[0]]
             heapq.heapify(self._heap)
 
     def _wake(self) -> None:

@@ -10,8 +10,10 @@ import pytest
 from fakes import FakeClock, settle
 from runner.controller import Controller
 from runner.kube.errors import ApiError, Fenced, Unreachable
+from runner.lanes import Lane
 from runner.objects import ObjectRef
 from runner.results import ReconcileError, Result, TerminalError
+from runner.slots import Slots
 from runner.workqueue import WorkQueue
 
 A, B = ObjectRef("n", "a"), ObjectRef("n", "b")
@@ -35,9 +37,10 @@ class Recorder:
 class Rig:
     """A controller that runs, with a reconcile that the test can change."""
 
-    def __init__(self, workers: int = 2) -> None:
+    def __init__(self, workers: int = 2, slots: Slots | None = None) -> None:
         self.clock = FakeClock()
         self.queue: WorkQueue[ObjectRef] = WorkQueue(clock=self.clock)
+        self.slots = slots or Slots(100)
         self.recorder = Recorder()
         self.seen: list[ObjectRef] = []
         self.reconcile: Callable[[ObjectRef], Awaitable[Result]] = self.succeed
@@ -46,6 +49,7 @@ class Rig:
             queue=self.queue,
             reconcile=self._reconcile,
             workers=workers,
+            slots=self.slots,
             clock=self.clock,
             observer=self.recorder,
         )
@@ -262,6 +266,77 @@ async def test_as_many_keys_at_a_time_as_workers():
     await rig.task
 
 
+class Shared:
+    """Two kinds that share one slot; each run ends when the test says."""
+
+    def __init__(self) -> None:
+        self.slots = Slots(1)
+        self.order: list[str] = []
+        self.gate = asyncio.Semaphore(0)
+        self.busy, self.quiet = Rig(workers=4, slots=self.slots), Rig(workers=4, slots=self.slots)
+        for rig in (self.busy, self.quiet):
+            rig.reconcile = self.reconcile
+
+    async def reconcile(self, ref: ObjectRef) -> Result:
+        self.order.append(ref.name)
+        await self.gate.acquire()
+        return Result.await_change()
+
+    async def end_runs(self, count: int) -> None:
+        for _ in range(count):
+            self.gate.release()
+            await settle()
+
+    async def stop(self) -> None:
+        for rig in (self.busy, self.quiet):
+            rig.controller.stop()
+        await self.end_runs(10)
+        await asyncio.wait_for(asyncio.gather(self.busy.task, self.quiet.task), 1)
+
+
+@pytest.fixture
+async def shared():
+    shared = Shared()
+    yield shared
+    await shared.stop()
+    assert (shared.slots.in_use, shared.slots.waiting) == (0, 0)
+
+
+async def test_slots_go_round_the_kinds_however_many_objects_of_one_wait(shared):
+    """A thousand objects of one kind must not keep one of another waiting for the thousand."""
+    await shared.busy.feed(*(ObjectRef("n", f"busy {number}") for number in range(1000)))
+    await shared.quiet.feed(ObjectRef("n", "quiet 0"), ObjectRef("n", "quiet 1"))
+    await shared.end_runs(4)
+    assert shared.order == ["busy 0", "busy 1", "quiet 0", "busy 2", "quiet 1"]
+
+
+async def test_what_is_next_is_decided_when_there_is_a_slot(shared):
+    """An edit that comes while a kind waits for its turn goes first, and what runs is what the object says by then."""
+    await shared.busy.feed(A)
+    shared.quiet.queue.add(ObjectRef("n", "routine"), Lane.ROUTINE)
+    await settle()
+    assert (shared.slots.waiting, len(shared.quiet.queue)) == (1, 1)
+    await shared.quiet.feed(ObjectRef("n", "edited"))
+    await shared.end_runs(2)
+    assert shared.order == ["a", "edited", "routine"]
+
+
+async def test_a_kind_that_waits_for_a_slot_begins_nothing_after_stop(shared):
+    """A rollout that waited for a slot only to start another run would never end."""
+    await shared.busy.feed(A)
+    await shared.quiet.feed(B)
+    shared.quiet.controller.stop()
+    await shared.end_runs(1)
+    await asyncio.wait_for(shared.quiet.task, 1)
+    assert shared.order == ["a"]
+
+
+async def test_an_idle_kind_holds_no_slot(shared):
+    """Workers wait for work first and for a slot then."""
+    await settle()
+    assert (shared.slots.in_use, shared.slots.waiting) == (0, 0)
+
+
 async def test_stop_waits_for_those_in_flight_and_begins_no_other(rig):
     """A rollout lets runs finish within the grace period."""
     finish = asyncio.Event()
@@ -308,6 +383,7 @@ async def test_cancelling_run_cancels_reconciles_in_flight(rig):
         await rig.task
     assert sorted(cancelled) == [A, B]
     assert rig.queue.unfinished_s() == []
+    assert rig.slots.in_use == 0
     assert rig.recorder.ends == [("cancelled", 0.0)] * 2
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from runner.content import Content
 from runner.decision import Plan, Step, decide
+from runner.labelselector import Selector
 from runner.objects import GroupVersionKind, Meta, ObjectRef
-from runner.predicates import Selector
 from runner.watches import Finalizer, Watch
 
 FINALIZER = Finalizer(name="mmontes.io/finalizer", content=None, vars={"gone": True})

@@ -5,6 +5,7 @@ import base64
 import yaml
 
 from runner.gateway.access import Access, Grant, Registry, kubeconfig
+from runner.gateway.discovery import Question
 from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
 
 GRANT = Grant(
@@ -91,6 +92,20 @@ def test_kubeconfig_carries_the_token_for_both_kinds_of_clients():
 def test_kubeconfig_of_a_cluster_scoped_owner_names_no_namespace():
     config = yaml.safe_load(kubeconfig(issue(Registry()), ""))
     assert "namespace" not in config["contexts"][0]["context"]
+
+
+def test_a_session_remembers_what_a_client_was_answered_and_stays_small():
+    registry = Registry()
+    session = registry.find(f"Bearer {issue(registry).token}")
+    assert session is not None
+    apis = Question(path="/apis", query="", accept="", encoding="")
+    session.answered(("127.0.0.1", 1), apis, 5.0)
+    assert session.answered_at(("127.0.0.1", 1), apis) == 5.0
+    assert session.answered_at(("127.0.0.1", 2), apis) is None
+    for port in range(2, 2000):
+        session.answered(("127.0.0.1", port), apis, 6.0)
+    assert session.answered_at(("127.0.0.1", 1999), apis) == 6.0
+    assert session.answered_at(("127.0.0.1", 1), apis) is None, "what was long not asked is forgotten"
 
 
 def test_a_session_tells_new_versions_from_known_ones_and_stays_small():

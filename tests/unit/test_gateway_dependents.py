@@ -7,6 +7,7 @@ import pytest
 
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.ownership import Owner
+from runner.lanes import Lane
 from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Resource, Uid, WatchEvent
 from runner.predicates import Dependent
 
@@ -22,9 +23,11 @@ ROLE = Resource(gvk=GroupVersionKind("rbac", "v1", "ClusterRole"), plural="clust
 class Queue:
     def __init__(self) -> None:
         self.keys: list[ObjectRef] = []
+        self.lanes: list[Lane] = []
 
-    def add(self, key: ObjectRef) -> None:
+    def add(self, key: ObjectRef, lane: Lane) -> None:
         self.keys.append(key)
+        self.lanes.append(lane)
 
 
 class Factory:
@@ -95,6 +98,15 @@ def test_events_become_keys(
     _, on_event = factory.started[0]
     on_event(WatchEvent(ref=ObjectRef("n", "child"), old=old, new=new))
     assert sorted(queue.keys) == expected
+
+
+def test_what_was_there_when_the_watch_began_is_no_news_of_the_same_weight(factory: Factory, queue: Queue):
+    """After a restart each finished Job of ten thousand is seen anew; an edit must not wait behind their owners."""
+    Dependents([watch(queue, status="terminal")], start=factory).observe(OWNER, JOB, "n")
+    _, on_event = factory.started[0]
+    for initial in (True, False):
+        on_event(WatchEvent(ref=ObjectRef("n", "c"), old=None, new=dependent(finished="Complete"), initial=initial))
+    assert queue.lanes == [Lane.ROUTINE, Lane.CHANGES]
 
 
 def test_an_owner_in_another_namespace_is_found_by_annotations(factory: Factory, queue: Queue):

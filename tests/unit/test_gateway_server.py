@@ -1,6 +1,7 @@
 """The gateway against an API server that does what a real one rarely does, and clients that mean no good."""
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,9 +14,11 @@ from aiohttp import web
 
 from fakes import FakeClock
 from runner.gateway import relay
+from runner.gateway.discovery import DiscoveryMemory, Source
 from runner.gateway.ownership import Owner
-from runner.gateway.policy import Restriction
+from runner.gateway.policy import ApiRequest, Restriction
 from runner.gateway.server import Access, Gateway, Grant
+from runner.httpserver import AddressError
 from runner.kube.client import KubeClient
 from runner.kube.config import Connection
 from runner.kube.discovery import Discovery
@@ -89,13 +92,16 @@ class Door:
         )
         self.client = KubeClient(connection, user_agent="operator/1")
         self.children: list[tuple[str, str]] = []
+        self.discovered: list[Source] = []
+        self.clock = clock = FakeClock()
         self.answers: list[tuple[str, int]] = []
         self.fence: Callable[[], None] = lambda: None
         self.gateway = Gateway(
             self.client,
-            Discovery(self.client, clock=FakeClock()),
+            Discovery(self.client, clock=clock),
             check_fence=self._check_fence,
             on_child=self._on_child,
+            memory=DiscoveryMemory(clock=clock, observe=self.discovered.append),
             observe=lambda verb, code: self.answers.append((verb, code)),
         )
         self.session = aiohttp.ClientSession(auto_decompress=False)
@@ -190,6 +196,20 @@ async def eventually(check: Callable[[], object]) -> None:
 
 
 # What passes
+
+
+async def test_requests_of_roles_wait_for_their_turn_as_the_operator_s_own(server: ApiServer, door: Door) -> None:
+    """`--kube-api-qps` protects the API server, to which it is all the same who asks."""
+    turns: list[str] = []
+
+    async def pace() -> None:
+        turns.append("turn")
+
+    door.client.pace = pace
+    server.handler = says({"kind": "Pod", "metadata": {"name": "p"}})
+    for path in ("/api/v1/namespaces/n/pods/p", "/api/v1/namespaces/n/pods"):
+        assert (await door.ask("GET", path))[0] == 200
+    assert len(turns) == len(server.requests) == 2
 
 
 async def test_a_request_goes_on_as_it_came_but_for_who_asks(server: ApiServer, door: Door):
@@ -303,18 +323,52 @@ async def test_a_server_that_is_away_is_a_502():
         assert (await door.ask("POST", MAPS, {}))[0] == 503
 
 
-@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("PUT", 1), ("DELETE", 1), ("PATCH", 1)])
-async def test_a_write_is_sent_once_even_if_its_answer_is_lost(server: ApiServer, door: Door, method: str, times: int):
+async def hangs_up(request: web.Request) -> web.Response:
+    """Close the connection after the request was read, as a server does that dies, or a balancer that tires of it."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@pytest.mark.parametrize("kept_alive", [False, True])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", f"{MAPS}/c/status", {}),
+        ("DELETE", f"{MAPS}/c", {}),
+        ("DELETE", f"{MAPS}/c", None),
+        ("PATCH", f"{MAPS}/c/status", {}),
+        ("POST", f"{MAPS}/c/token", {}),
+    ],
+)
+async def test_a_write_whose_answer_is_lost_arrived_once(
+    server: ApiServer, door: Door, method: str, path: str, body: Raw | None, kept_alive: bool
+):
     """A replace that is sent again after it succeeded comes back as a conflict, a delete as not found."""
+    if kept_alive:
+        await door.ask("GET", MAPS)
+        server.requests.clear()
+    server.handler = hangs_up
+    status, answer = await door.ask(method, path, body)
+    assert (status, answer["reason"]) == (502, "BadGateway")
+    assert "not sent again, and may have taken effect" in answer["message"]
+    assert server.asked == [(method, path)]
 
-    async def handler(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        request.transport.abort()
-        return web.Response()
 
-    server.handler = handler
-    status, _ = await door.ask(method, f"{MAPS}/c/status", None if method == "GET" else {})
-    assert (status, len(server.requests)) == (502, times)
+async def test_a_command_whose_handshake_is_lost_was_started_once(server: ApiServer, door: Door):
+    """It is a GET, which HTTP would allow to repeat."""
+    await door.ask("GET", MAPS)
+    server.requests.clear()
+    server.handler = hangs_up
+    status, _ = await door.ask("GET", EXEC, headers=WEBSOCKET)
+    assert (status, server.asked) == (502, [("GET", EXEC)])
+
+
+async def test_a_read_whose_connection_is_lost_is_repeated_once(server: ApiServer, door: Door):
+    """Servers close idle connections at the very moment at which they are used again."""
+    server.handler = hangs_up
+    assert (await door.ask("GET", MAPS))[0] == 502
+    assert server.asked == [("GET", MAPS)] * 2
 
 
 @pytest.mark.parametrize("size", [10, relay.WHOLE_BYTES + 100_000])
@@ -335,6 +389,235 @@ async def test_an_answer_that_breaks_off_never_looks_complete(server: ApiServer,
     with pytest.raises(aiohttp.ClientPayloadError):
         async with door.open("GET", MAPS) as answer:
             await answer.read()
+
+
+# Discovery
+
+
+class Discoverable:
+    """Serves discovery with an ETag, and counts what it is asked."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self.asked: list[str] = []
+        self.says: Any = {"groups": []}
+        self.status = 200
+        server.handler = self
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.asked.append(request.raw_path)
+        assert "If-None-Match" not in request.headers
+        return web.json_response(self.says, status=self.status, headers={"ETag": '"1"', "Vary": "Accept"})
+
+
+async def other_client(door: Door, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+    """Ask as a process of its own does: through a connection of its own."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(door.access.server + path, headers=door.headers(headers)) as answer,
+    ):
+        return answer.status, await answer.json(content_type=None)
+
+
+async def test_discovery_of_a_second_client_comes_from_memory_whole(server: ApiServer, door: Door):
+    far = Discoverable(server)
+    first, second = [await other_client(door, "/apis?timeout=32s") for _ in range(2)]
+    assert first == second == (200, {"groups": []})
+    assert (far.asked, door.discovered) == (["/apis?timeout=32s"], ["server", "memory"])
+    assert door.answers == [("get", 200)] * 2
+    assert door.access.usage.requests == 2
+
+
+async def test_memory_serves_other_runs_too(server: ApiServer, door: Door):
+    far = Discoverable(server)
+    await other_client(door, "/apis")
+    door.access = door.grant(run_id=RunId("other"))
+    await other_client(door, "/apis")
+    assert far.asked == ["/apis"]
+
+
+async def test_a_client_that_asks_again_is_given_the_servers_own_answer(server: ApiServer, door: Door):
+    """It did not find a kind in the first answer; so do clients look for what was defined meanwhile."""
+    far = Discoverable(server)
+    assert await door.ask("GET", "/apis") == (200, {"groups": []})
+    far.says = {"groups": ["new"]}
+    assert await door.ask("GET", "/apis") == (200, {"groups": ["new"]})
+    assert await other_client(door, "/apis") == (200, {"groups": ["new"]})
+    assert len(far.asked) == 2
+
+
+@pytest.mark.parametrize("path", ["/version", "/openapi/v3"])
+async def test_a_client_that_asks_again_for_what_lists_no_kinds_is_told_the_same(
+    server: ApiServer, door: Door, path: str
+):
+    """helm does, of these two, each time it runs."""
+    far = Discoverable(server)
+    for _ in range(2):
+        await door.ask("GET", path)
+    assert far.asked == [path]
+
+
+async def test_memory_is_behind_the_door(server: ApiServer, door: Door):
+    """Who may not ask is not told what others were told."""
+    Discoverable(server)
+    assert (await other_client(door, "/apis"))[0] == 200
+    forbidding = door.grant(restriction=NoDiscovery())
+    door.access, allowed = forbidding, door.access
+    assert (await other_client(door, "/apis"))[0] == 403
+    door.gateway.revoke(allowed)
+    door.access = allowed
+    assert (await other_client(door, "/apis"))[0] == 401
+    assert door.discovered == ["server"]
+
+
+class NoDiscovery(Restriction):
+    def refusal(self, request: ApiRequest) -> str:
+        return "not for you" if not request.is_resource else ""
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"), [('"1"', 304), ('W/"1"', 304), ('"0", "1"', 304), ("*", 304), ('"0"', 200), ("", 200)]
+)
+async def test_a_client_that_has_an_answer_is_told_so(server: ApiServer, door: Door, sent: str, status: int):
+    far = Discoverable(server)
+    for _ in range(2):  # from the server and from memory
+        async with aiohttp.ClientSession() as session:
+            url = f"{door.access.server}/openapi/v3"
+            async with session.get(url, headers=door.headers({"If-None-Match": sent})) as answer:
+                assert (answer.status, answer.headers["ETag"]) == (status, '"1"')
+                assert await answer.read() == (b"" if status == 304 else b'{"groups": []}')
+    assert len(far.asked) == 1
+
+
+async def test_compressed_discovery_stays_as_it_is(server: ApiServer, door: Door):
+    packed = gzip.compress(b"{}" * 100)
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+
+    server.handler = handler
+    for _ in range(2):
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            headers = door.headers({"Accept-Encoding": "gzip"})
+            async with session.get(f"{door.access.server}/openapi/v2", headers=headers) as answer:
+                assert (answer.headers["Content-Encoding"], await answer.read()) == ("gzip", packed)
+    assert len(server.requests) == 1
+
+
+async def test_failed_discovery_passes_and_is_asked_again(server: ApiServer, door: Door):
+    far = Discoverable(server)
+    far.status = 503
+    assert (await other_client(door, "/apis"))[0] == 503
+    server.handler = hangs_up
+    assert (await other_client(door, "/apis"))[0] == 502
+    server.handler = far
+    far.status = 200
+    assert (await other_client(door, "/apis"))[0] == 200
+
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", DEFINITIONS, 201),
+        ("PUT", f"{DEFINITIONS}/x/status", 200),
+        ("PATCH", f"{DEFINITIONS}/x", 200),
+        ("DELETE", f"{DEFINITIONS}/x", 200),
+        ("DELETE", "/apis/apiregistration.k8s.io/v1/apiservices/v1.x", 200),
+        ("PUT", f"{DEFINITIONS}/x/status", 502),
+    ],
+)
+async def test_a_definition_that_passes_makes_memory_old_before_its_answer_is_there(
+    server: ApiServer, door: Door, method: str, path: str, status: int
+):
+    far = Discoverable(server)
+    await other_client(door, "/apis")
+    served = {
+        "name": path.split("/")[4],
+        "kind": "Definition",
+        "namespaced": False,
+        "verbs": ["get", "list", "watch", "create"],
+    }
+    server.served[path.rsplit(f"/{served['name']}", 1)[0]] = {"resources": [served]}
+    server.handler = hangs_up if status == 502 else says({}, status)
+    body = {} if method != "DELETE" else None
+    kind = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+    assert (await door.ask(method, path, body, kind))[0] == status
+    server.handler = far
+    await other_client(door, "/apis")
+    assert far.asked == ["/apis"] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", DEFINITIONS), ("GET", f"{DEFINITIONS}/x"), ("PUT", f"{MAPS}/c/status")]
+)
+async def test_other_requests_leave_memory_alone(server: ApiServer, door: Door, method: str, path: str):
+    far = Discoverable(server)
+    await other_client(door, "/apis")
+    server.handler = says({})
+    await door.ask(method, path, None if method == "GET" else {})
+    server.handler = far
+    await other_client(door, "/apis")
+    assert far.asked == ["/apis"]
+
+
+def not_found(**details: str) -> Handler:
+    return says({"kind": "Status", "reason": "NotFound", "details": details, "code": 404}, 404)
+
+
+async def no_page(_request: web.Request) -> web.Response:
+    return web.Response(status=404, text="404 page not found\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "forgotten"),
+    [
+        (no_page, True),
+        (not_found(), True),
+        (not_found(kind="configmaps"), True),
+        (not_found(kind="configmaps", name="c"), False),
+    ],
+)
+async def test_a_kind_that_is_not_served_makes_memory_doubtful(
+    server: ApiServer, door: Door, answer: Handler, forgotten: bool
+):
+    """An object that is not there does not: that is what most roles ask first."""
+    far = Discoverable(server)
+    await other_client(door, "/apis")
+    server.handler = answer
+    async with door.open("GET", f"{MAPS}/c") as missing:
+        assert missing.status == 404
+    server.handler = far
+    await other_client(door, "/apis")
+    assert len(far.asked) == 1 + forgotten
+
+
+async def test_discovery_of_somebody_else_is_not_remembered(server: ApiServer, door: Door):
+    far = Discoverable(server)
+    for _ in range(2):
+        await other_client(door, "/apis", {"Impersonate-User": "somebody"})
+    await other_client(door, "/apis")
+    assert (len(far.asked), door.discovered) == (3, ["server"])
+
+
+async def test_a_client_that_leaves_ends_its_discovery_at_the_server(server: ApiServer, door: Door):
+    gone = asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            gone.set()
+            raise
+        return web.Response()
+
+    server.handler = handler
+    asking = asyncio.create_task(other_client(door, "/apis"))
+    await eventually(lambda: server.requests)
+    asking.cancel()
+    async with asyncio.timeout(5):
+        await gone.wait()
 
 
 # Owners
@@ -756,6 +1039,25 @@ async def test_what_is_not_yet_delivered_when_its_run_ends_never_is(what: str):
             assert await received < size
     listener.close()
     await listener.wait_closed()
+
+
+async def test_a_port_that_is_taken_is_named_with_the_remedy(server: ApiServer, door: Door):
+    taken = door.gateway.port
+    other = Gateway(
+        door.client,
+        Discovery(door.client, clock=door.clock),
+        check_fence=lambda: None,
+        on_child=lambda *_: None,
+        memory=DiscoveryMemory(clock=door.clock),
+        port=taken,
+    )
+    with pytest.raises(AddressError) as failed:
+        await other.start()
+    assert str(failed.value) == (
+        f"--proxy-port: cannot listen on 127.0.0.1:{taken}: Address already in use;"
+        " set --proxy-port to another port, or to 0 for any that is free"
+    )
+    await other.stop()
 
 
 async def test_stopping_is_quick_and_cuts_what_is_open(server: ApiServer, door: Door):

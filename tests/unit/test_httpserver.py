@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from http import HTTPStatus
 
 import aiohttp
 import pytest
 
-from runner import httpserver
+from certificates import write_pair
+from runner import httpconnections, httpserver
 from runner.health import Probe
 from runner.httpserver import Address, AddressError, Answer, HttpServer, parse_address
 
@@ -63,8 +65,8 @@ class TestAddress:
 
 
 @contextlib.asynccontextmanager
-async def serving(routes, *, address=LOCAL, admit=None):
-    server = HttpServer(address, routes, flag=FLAG, admit=admit)
+async def serving(routes, *, address=LOCAL, admit=None, tls=None):
+    server = HttpServer(address, routes, flag=FLAG, admit=admit, tls=tls)
     await server.start()
     try:
         yield server
@@ -232,7 +234,7 @@ class TestBadClients:
     async def test_many_that_send_nothing_do_not_keep_the_kubelet_out(self):
         """Of too many the oldest goes: whoever asks at once has its answer before its turn comes."""
         async with serving(probes()) as server:
-            idle = await self.open(server, 3 * httpserver._MOST_CONNECTIONS)
+            idle = await self.open(server, 3 * httpconnections.MOST_CONNECTIONS)
 
             assert (await ask(server, "/healthz"))[0] == 200
 
@@ -242,7 +244,7 @@ class TestBadClients:
     @pytest.mark.parametrize("start", [b"", b"GET /healthz HTTP/1.1\r\nX: "])
     async def test_connection_ends_even_if_the_request_never_does(self, start, monkeypatch):
         """The library alone would wait for ever."""
-        monkeypatch.setattr(httpserver, "_LONGEST_S", 0.05)
+        monkeypatch.setattr(httpconnections, "LONGEST_S", 0.05)
         async with serving(probes()) as server:
             (connection,) = await self.open(server, 1)
             connection[1].write(start)
@@ -252,7 +254,7 @@ class TestBadClients:
 
     async def test_client_that_does_not_read_is_cut(self, monkeypatch):
         """Its answer would stay in memory."""
-        monkeypatch.setattr(httpserver, "_LONGEST_S", 0.05)
+        monkeypatch.setattr(httpconnections, "LONGEST_S", 0.05)
         large = httpserver.metrics_routes(lambda _: (b"x" * 50_000_000, "text/plain"))
         async with serving(large) as server:
             with socket.create_connection(("127.0.0.1", server.port)) as deaf:
@@ -303,3 +305,134 @@ class TestBadClients:
 
             await self.close([connection])
         assert answer.startswith(b"HTTP/1.1 405")
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """What the server is given, and what a client trusts because of it."""
+    certificate, key = write_pair(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, ssl.create_default_context(cafile=certificate)
+
+
+async def ask_tls(server, path, trust):
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"https://localhost:{server.port}{path}", ssl=trust) as response,
+    ):
+        return response.status, await response.text()
+
+
+class TestTls:
+    async def test_serves_those_who_trust_its_certificate(self, tls):
+        context, trust = tls
+        async with serving(probes(), tls=lambda: context) as server:
+            assert await ask_tls(server, "/healthz", trust) == (200, "ok")
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await ask_tls(server, "/healthz", ssl.create_default_context())
+
+    async def test_certificate_is_asked_for_each_time(self, tls, tmp_path):
+        """So a rotation counts without a restart."""
+        context, trust = tls
+        asked = []
+
+        def ask():
+            asked.append(context)
+            return context
+
+        async with serving(probes(), tls=ask) as server:
+            await ask_tls(server, "/healthz", trust)
+            await ask_tls(server, "/healthz", trust)
+        assert len(asked) == 2
+
+    async def test_filter_and_long_answers_work_as_without(self, tls):
+        context, trust = tls
+
+        async def admit(request):
+            return None if request.path == "/metrics" else Answer(status=HTTPStatus.UNAUTHORIZED, body=b"no\n")
+
+        large = httpserver.metrics_routes(lambda _: (b"x" * 5_000_000, "text/plain"))
+        async with serving(large, admit=admit, tls=lambda: context) as server:
+            assert await ask_tls(server, "/other", trust) == (401, "no\n")
+            assert await ask_tls(server, "/metrics", trust) == (200, "x" * 5_000_000)
+
+    async def test_request_in_the_packet_that_ends_the_handshake(self, tls):
+        """Clients send both at once; the library learns of the connection a moment later."""
+        context, trust = tls
+        there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = trust.wrap_bio(back, there, server_hostname="localhost")
+        async with serving(probes(), tls=lambda: context) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+            writer.write(there.read())
+            while True:
+                back.write(await asyncio.wait_for(reader.read(65536), 2))
+                try:
+                    client.do_handshake()
+                except ssl.SSLWantReadError:
+                    continue
+                break
+            client.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            writer.write(there.read())
+            back.write(await asyncio.wait_for(reader.read(), 2))
+            answer = client.read(65536)
+            writer.close()
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+
+    async def test_plain_http_is_not_answered(self, tls):
+        context, _ = tls
+        async with serving(probes(), tls=lambda: context) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+
+            answer = await asyncio.wait_for(reader.read(), 2)
+
+            writer.close()
+        assert b"HTTP" not in answer
+
+    async def test_handshakes_that_never_begin_do_not_keep_others_out(self, tls):
+        """They count among the connections, so there are never more than there may be."""
+        context, trust = tls
+        async with serving(probes(), tls=lambda: context) as server:
+            idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(150)]
+            assert await ask_tls(server, "/healthz", trust) == (200, "ok")
+
+            assert await asyncio.wait_for(idle[0][0].read(), 2) == b""
+            assert len(server._door._inside) <= httpconnections.MOST_CONNECTIONS
+            for _, writer in idle:
+                writer.close()
+
+    @pytest.mark.parametrize("start", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+    async def test_handshake_that_never_ends_is_cut(self, tls, start, monkeypatch):
+        monkeypatch.setattr(httpconnections, "LONGEST_S", 0.05)
+        context, _ = tls
+        async with serving(probes(), tls=lambda: context) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(start)
+
+            assert await asyncio.wait_for(reader.read(), 1) == b""
+            assert not server._door._inside
+            writer.close()
+
+    async def test_stop_does_not_wait_for_a_client_s_farewell(self, tls):
+        context, trust = tls
+        server = HttpServer(LOCAL, probes(), flag=FLAG, tls=lambda: context)
+        await server.start()
+        silent = await asyncio.open_connection("127.0.0.1", server.port)
+        shaken = await asyncio.open_connection("127.0.0.1", server.port, ssl=trust, server_hostname="localhost")
+
+        await asyncio.wait_for(server.stop(), 2 * httpserver._STOP_S)
+
+        for _, writer in (silent, shaken):
+            writer.close()
+
+
+async def test_refusal_says_how_to_come_in():
+    async def admit(request):
+        return Answer(status=HTTPStatus.UNAUTHORIZED, body=b"who are you\n")
+
+    async with serving(metrics(), admit=admit) as server:
+        _, _, headers = await ask(server, "/metrics")
+    assert headers["WWW-Authenticate"] == "Bearer"

@@ -5,10 +5,12 @@ kind of bad day must lead to.
 """
 
 import asyncio
+import dataclasses
 import itertools
 import logging
 import os
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -32,17 +34,25 @@ def seen(obj: Raw) -> tuple[str, str]:
     return obj["metadata"]["uid"], (obj.get("data") or {}).get("k", "")
 
 
+class Items(list[Raw]):
+    """A page's items whose end can be seen."""
+
+
 class Recorder:
     """An observer that writes down what it hears."""
 
     def __init__(self) -> None:
         self.lists: list[int] = []
+        self.held_last = 0
         self.events: list[str] = []
         self.troubles: list[str] = []
         self.panics = 0
 
     def listed(self, objects: int, seconds: float) -> None:
         self.lists.append(objects)
+
+    def held(self, objects: int) -> None:
+        self.held_last = objects
 
     def received(self, event: str) -> None:
         self.events.append(event)
@@ -187,6 +197,28 @@ async def test_lists_are_paged():
         (500, True),
     ]
     assert len(rig.informer) == len(rig.events) == 1001
+    await rig.stop()
+
+
+async def test_a_page_is_gone_before_the_next_one_is_read():
+    """The raw text of two pages of big objects is what would make the difference to the container's limit."""
+    rig = Rig()
+    for number in range(1600):
+        rig.kube.put(f"n{number}")
+    pages: list[weakref.ref[Items]] = []
+    alive: list[int] = []
+    list_page = rig.kube.list_page
+
+    async def watched(*args: Any, **kwargs: Any) -> Any:
+        alive.append(sum(page() is not None for page in pages))
+        page = await list_page(*args, **kwargs)
+        items = Items(page.items)
+        pages.append(weakref.ref(items))
+        return dataclasses.replace(page, items=items)
+
+    rig.kube.list_page = watched
+    await rig.start()
+    assert (alive, len(rig.informer)) == ([0, 0, 0, 0], 1600)
     await rig.stop()
 
 
@@ -854,6 +886,26 @@ async def test_observer_hears_of_lists_events_and_failures(rig):
     assert (rig.recorder.lists, rig.recorder.events, rig.recorder.troubles) == ([2], ["ADDED", "other"], ["error"])
 
 
+async def test_observer_hears_how_many_objects_are_held_after_each_event(rig):
+    """A gauge that only lists moved would be up to a quarter of an hour late."""
+    await rig.start()
+    counts = [rig.recorder.held_last]
+    for change in (lambda: rig.kube.put("c"), lambda: rig.kube.delete("a"), rig.kube.uninstall):
+        change()
+        await rig.clock.advance(1)
+        counts.append(rig.recorder.held_last)
+    assert counts == [2, 3, 2, 0]
+
+
+async def test_observer_hears_that_a_kind_went_away_with_its_objects(rig):
+    """Also where no watch told of each."""
+    await rig.start()
+    rig.kube._served = False
+    rig.kube.break_watches()
+    await rig.clock.advance(60)
+    assert rig.recorder.held_last == 0
+
+
 # The model check
 
 
@@ -985,6 +1037,7 @@ def test_at_rest_the_cache_equals_the_server_and_each_deletion_was_reported(step
         await history.come_to_rest()
         assert history.rig.held() == history.rig.in_server()
         assert history.reported == history.rig.in_server()
+        assert history.rig.recorder.held_last == len(history.reported)
         assert history.rig.informer.healthy
         assert history.rig.informer.problem == ""
         assert history.rig.recorder.panics == 0
@@ -992,9 +1045,8 @@ def test_at_rest_the_cache_equals_the_server_and_each_deletion_was_reported(step
         assert len(asyncio.all_tasks()) == 1
         assert history.rig.kube.open_watches == 0
 
-    informer_log = logging.getLogger("runner.informer")
-    informer_log.disabled = True  # a failure would print the lines of thousands of histories
+    logging.disable()  # a failure would print the lines of thousands of histories
     try:
         asyncio.run(history())
     finally:
-        informer_log.disabled = False
+        logging.disable(logging.NOTSET)

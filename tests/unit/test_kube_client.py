@@ -11,7 +11,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.kube.client import KubeClient, Lines
+from runner.kube.answers import Lines
+from runner.kube.client import KubeClient
 from runner.kube.config import Connection
 from runner.kube.errors import ApiError, Fenced, Unreachable
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource
@@ -275,6 +276,39 @@ def test_lines_are_the_same_however_they_are_cut(lines: list[bytes], data: st.Da
         seen += list(cutter.feed(stream[position:end]))
         position = end
     assert seen == [line for line in lines if line.strip()]
+
+
+async def test_each_call_waits_for_its_turn_and_then_asks_the_fence(
+    server: Server, make: Callable[..., KubeClient]
+) -> None:
+    """A lease can be lost while a write waits in line; a watch waits once, however many events it brings."""
+    steps: list[str] = []
+
+    async def pace() -> None:
+        steps.append("turn")
+
+    client = make(pace=pace, check_fence=lambda: steps.append("fence"))
+    server.handler = says({})
+    await client.patch(ECHOS, X, {})
+    await client.get(ECHOS, X)
+    server.handler = streams(b'{"type":"ADDED","object":{}}\n' * 3)
+    assert len(await watched(client)) == 3
+    assert steps == ["turn", "fence", "turn", "turn"]
+
+
+async def test_the_deadline_begins_when_the_turn_has_come(server: Server, make: Callable[..., KubeClient]) -> None:
+    """Who waits in a line of our own making must not take the server for out of reach."""
+    waited: list[bool] = []
+
+    async def pace() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        waited.append(True)
+
+    server.handler = says({})
+    with pytest.raises(Unreachable):
+        await make(pace=pace).request("GET", "/version", deadline_s=0)
+    assert waited == [True]
 
 
 async def test_what_could_not_be_delivered_is_given_up_by_the_kernel(

@@ -8,13 +8,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from fakes import FakeClock
-from runner import informer
-from runner import metrics as metrics_module
+from runner import metricobservers, troubles
 from runner.controller import Controller, Outcome
 from runner.execution.outcome import Verdict
 from runner.metrics import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, RunId
+from runner.predicates import Primary
 from runner.results import Result
+from runner.slots import Slots
+from runner.usermetricspec import BadMetric, parse
 from runner.workqueue import WorkQueue
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
@@ -76,6 +78,9 @@ class TestNames:
             "workqueue_retries": "counter",
             "leader_election_master_status": "gauge",
             "leader_election_slowpath": "counter",
+            "resource_created_at_seconds": "gauge",
+            "certwatcher_read_certificate": "counter",
+            "certwatcher_read_certificate_errors": "counter",
             "rest_client_requests": "counter",
             "process_cpu_seconds": "counter",
             "python_info": "gauge",
@@ -117,7 +122,7 @@ class TestZero:
         for outcome in typing.get_args(Outcome):
             controller.started()
             controller.ended(outcome, 1.0)
-        for trouble in typing.get_args(informer._Trouble):
+        for trouble in typing.get_args(troubles.Trouble):
             metrics.informer(ECHO).failed(trouble)
 
         assert series(metrics) == before
@@ -271,6 +276,7 @@ class TestQueue:
             queue=queue,
             reconcile=reconcile,
             workers=1,
+            slots=Slots(1),
             clock=clock,
             observer=metrics.controller("echo-controller", workers=1),
         )
@@ -323,6 +329,7 @@ class TestOthers:
     def test_informer(self, metrics):
         observer = metrics.informer(ECHO)
         observer.listed(7, 0.1)
+        observer.held(7)
         observer.received("ADDED")
         observer.received("SURPRISE")
         observer.failed("forbidden")
@@ -337,17 +344,17 @@ class TestOthers:
     def test_informers_of_one_kind_add_up(self, metrics):
         """One for each namespace that is watched."""
         one, two = metrics.informer(ECHO), metrics.informer(ECHO)
-        one.listed(7, 0.1)
-        two.listed(3, 0.1)
-        one.listed(5, 0.1)
+        one.held(7)
+        two.held(3)
+        one.held(5)
 
         assert value(metrics, "ansible_operator_informer_objects", GVK=GVK) == 8
 
     def test_closed_sets_are_those_of_the_parts(self):
         """Written out in metrics because the layers go one way; a new member must be added here too."""
-        assert set(metrics_module._VERDICTS) == {verdict.value for verdict in Verdict}
-        assert set(metrics_module._TROUBLES) == set(typing.get_args(informer._Trouble))
-        unnamed = set(typing.get_args(Outcome)) - set(metrics_module._RESULTS)
+        assert set(metricobservers.VERDICTS) == {verdict.value for verdict in Verdict}
+        assert set(metricobservers.TROUBLES) == set(typing.get_args(troubles.Trouble))
+        unnamed = set(typing.get_args(Outcome)) - set(metricobservers.RESULTS)
         assert unnamed == {"terminal", "panic", "fenced", "cancelled"}
 
 
@@ -383,3 +390,93 @@ class TestRender:
             metrics.controller(f"kind{number}-controller", workers=1)
 
         assert len(metrics.render("")[0]) < 2_000_000
+
+
+class TestRoles:
+    """What roles keep is shown beside the operator's own."""
+
+    def keep(self, metrics, name, **options):
+        metrics.user.apply(parse({"name": name, "description": "d", **options}))
+
+    def test_is_in_both_formats(self, metrics):
+        self.keep(metrics, "restarts", counter={"add": 3})
+        plain, _ = metrics.render("")
+        body, _ = metrics.render(TestRender.PROMETHEUS)
+
+        assert b"# TYPE restarts counter\nrestarts 3.0\n" in plain
+        assert body.endswith(b"restarts 3.0\n# EOF\n")
+        families = {family.name: family for family in parse_openmetrics(body.decode())}
+        assert families["restarts"].samples[0].value == 3
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("workqueue_depth", "gauge"),
+            ("workqueue_adds_total", "counter"),
+            ("workqueue_adds", "gauge"),
+            ("ansible_operator_reconciles_bucket", "gauge"),
+            ("ansible_operator_reconciles", "summary"),
+            ("process_resident_memory_bytes", "gauge"),
+            ("python_info", "gauge"),
+            ("resource_created_at_seconds", "gauge"),
+        ],
+    )
+    def test_never_has_a_name_of_the_operator_s(self, metrics, name, kind):
+        """Families without a series so far included: a reader that finds a name twice refuses everything."""
+        with pytest.raises(BadMetric, match="one of the operator's own"):
+            self.keep(metrics, name, **{kind: {}})
+
+    def test_current_time_is_the_clock_s(self, metrics, clock):
+        self.keep(metrics, "now", gauge={"set_to_current_time": True})
+        assert metrics.user.families["now"].series[()].total == clock.now().timestamp()
+
+
+class TestCreated:
+    def test_each_object_that_there_is_when_asked(self, metrics):
+        """Operator SDK's labels; an object that has gone leaves nothing behind."""
+        there = [
+            (ObjectRef("n", "a"), 1_700_000_000),
+            (ObjectRef("n", "unknown"), 0),
+            (ObjectRef("n", 'odd"\\name'), 1),
+        ]
+        metrics.created(ECHO, lambda: there)
+
+        assert self.series(metrics) == {"a": 1_700_000_000, 'odd"\\name': 1}
+        there.clear()
+        assert self.series(metrics) == {}
+
+    def series(self, metrics):
+        """Instant by name; in both formats the same, and with Operator SDK's labels."""
+        found = []
+        for parse_any, accept in ((parse_text, ""), (parse_openmetrics, TestRender.PROMETHEUS)):
+            families = {family.name: family for family in parse_any(metrics.render(accept)[0].decode())}
+            family = families["resource_created_at_seconds"]
+            assert family.type == "gauge"
+            found.append({sample.labels.pop("name"): sample.value for sample in family.samples})
+            labels = {"namespace": "n", "group": "mmontes.io", "version": "v1alpha1", "kind": "Echo"}
+            assert all(sample.labels == labels for sample in family.samples)
+        assert found[0] == found[1]
+        return found[0]
+
+    def test_time_is_read_from_the_object(self):
+        primary = Primary.of({"metadata": {"creationTimestamp": "2023-11-14T22:13:20Z"}}, annotations=False)
+        assert primary.created_s == 1_700_000_000
+        assert Primary.of({"metadata": {"creationTimestamp": "once"}}, annotations=False).created_s == 0
+
+
+class TestServers:
+    def test_certificates_count_as_in_controller_runtime(self, metrics):
+        """There a failed attempt is an attempt too."""
+        metrics.certificate_read(well=True)
+        metrics.certificate_read(well=False)
+
+        assert value(metrics, "certwatcher_read_certificate_total") == 2
+        assert value(metrics, "certwatcher_read_certificate_errors_total") == 1
+
+    def test_reviews_are_there_from_the_start_and_closed(self, metrics):
+        name = "ansible_operator_metrics_reviews_total"
+        assert value(metrics, name, review="access", answer="no") == 0
+        metrics.reviewed("access", "no")
+        metrics.reviewed("strange", "strange")
+        assert value(metrics, name, review="access", answer="no") == 1
+        assert value(metrics, name, review="other", answer="other") == 1

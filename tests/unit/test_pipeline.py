@@ -162,7 +162,8 @@ async def test_a_run_is_given_the_object_and_nothing_else() -> None:
     assert spec.extra_vars["message_text"] == {"__ansible_unsafe": "{{ hostile }}"}
     assert spec.extra_vars["ansible_operator_meta"] == {"namespace": "a", "name": "x"}
     assert spec.extra_vars["colour"] == "blue"
-    assert (spec.timeout_s, spec.verbosity, spec.environment) == (60.0, 2, {"A": "b"})
+    address = {"OSDK_METRICS_URL": "http://run:t@127.0.0.1:1/operator/metrics"}
+    assert (spec.timeout_s, spec.verbosity, spec.environment) == (60.0, 2, {"A": "b", **address})
     assert "http://run:t@127.0.0.1:1" in spec.kubeconfig
     (grant,) = world.gateway.grants
     assert (grant.owner_ref, grant.owner_uid, grant.controller_reference) == (X, obj["metadata"]["uid"], True)

@@ -122,6 +122,19 @@ def test_workers_per_kind_come_from_its_variable(environment: dict[str, str], ex
     assert workers_of("Echo", "mmontes.io", default=4, environment=environment) == expected
 
 
+def test_the_limit_over_all_kinds_and_the_rate_are_off_or_derived_unless_set() -> None:
+    found = parsed()
+    assert (found.max_concurrent_runs, found.kube_api_qps, found.kube_api_burst) == (0, 0.0, 0)
+    found = parsed("--kube-api-qps=7.5", "--kube-api-burst=20", MAX_CONCURRENT_RUNS="3")
+    assert (found.max_concurrent_runs, found.kube_api_qps, found.kube_api_burst) == (3, 7.5, 20)
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e9", "many", ""])
+def test_a_rate_is_a_plain_number(text: str) -> None:
+    with pytest.raises(SettingsError, match="must be a number from 0"):
+        parsed(f"--kube-api-qps={text}")
+
+
 def test_table_describes_every_setting_once() -> None:
     """--help and the documentation are made from the table; a setting outside it would be a secret."""
     assert sorted(option.field for option in settings.TABLE) == sorted(Settings.__dataclass_fields__)

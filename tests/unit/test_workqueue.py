@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fakes import FakeClock, settle
+from runner.lanes import Lane
 from runner.workqueue import ShutDown, WorkQueue
+
+CHANGES, ROUTINE = Lane.CHANGES, Lane.ROUTINE
 
 
 @dataclass
@@ -296,7 +299,98 @@ async def test_observer_hears_depth_waiting_and_working_time(clock):
     assert queue.unfinished_s() == []
 
 
+async def test_a_change_goes_ahead_of_routine(queue, clock):
+    """Somebody waits for the edit; nobody waits for the periodic look at ten thousand others, nor for the first one."""
+    queue.add("listed", ROUTINE)
+    queue.add_after("periodic", 1)
+    await clock.advance(1)
+    queue.add("edited")
+    assert await taken(queue) == ["edited", "listed", "periodic"]
+
+
+async def test_a_change_of_a_key_that_waits_as_routine_moves_it_ahead(queue):
+    """The edit of one object among ten thousand listed ones; it stays one run, and later routine changes nothing."""
+    for key in "abc":
+        queue.add(key, ROUTINE)
+    queue.add("c")
+    queue.add("c", ROUTINE)
+    assert await taken(queue) == ["c", "a", "b"]
+
+
+async def test_a_change_while_processing_comes_back_as_a_change(queue):
+    """Also where routine asked for the same key meanwhile, before or after."""
+    for key in "ab":
+        queue.add(key)
+        await queue.get()
+    queue.add("routine", ROUTINE)
+    for lane in (ROUTINE, CHANGES, ROUTINE):
+        queue.add("a", lane)
+    queue.add("b", ROUTINE)
+    queue.done("b")
+    queue.done("a")
+    assert await taken(queue) == ["a", "routine", "b"]
+
+
+async def test_a_failed_change_is_tried_again_as_a_change(queue, clock):
+    """An edit whose first run met a hiccup must not wait behind a whole start-up list; failed routine stays routine."""
+    queue.add("listed", ROUTINE)
+    queue.add("edited")
+    for key in await taken(queue):
+        queue.add_rate_limited(key)
+        queue.done(key)
+    queue.add("routine", ROUTINE)
+    await clock.advance(1)
+    assert await taken(queue) == ["edited", "routine", "listed"]
+
+
+async def test_a_delayed_key_keeps_the_more_urgent_of_two_lanes(queue, clock):
+    """The period must not turn a retry into routine, whichever was asked for first."""
+    queue.add_after("a", 2, CHANGES)
+    queue.add_after("a", 1, ROUTINE)
+    queue.add_after("b", 1, ROUTINE)
+    queue.add_after("b", 2, CHANGES)
+    queue.add("routine", ROUTINE)
+    await clock.advance(1)
+    assert await taken(queue) == ["a", "b", "routine"]
+
+
+async def test_routine_gets_every_tenth_turn_in_a_flood_of_changes(queue):
+    """A controller gone wild that edits objects all the time must not stop the periodic look at the others."""
+    queue.add("quiet", ROUTINE)
+    queue.add("silent", ROUTINE)
+    turns = []
+    for number in range(40):
+        queue.add(f"edit {number}")
+        turns.append(await queue.get())
+    assert [index for index, key in enumerate(turns) if not key.startswith("edit")] == [9, 19]
+
+
+async def test_changes_that_met_no_routine_give_it_no_claim(queue):
+    """Its turn counts from when it began to wait: an edit never waits behind routine that just came."""
+    for number in range(30):
+        queue.add(f"{number}")
+        await queue.get()
+    queue.add("routine", ROUTINE)
+    queue.add("edited")
+    assert await taken(queue) == ["edited", "routine"]
+
+
+async def test_ready_waits_for_a_key_and_leaves_it_there(queue, clock):
+    """Whoever needs something else before it may work must not hold a key meanwhile, for it may get more urgent."""
+    waiting = asyncio.create_task(queue.ready())
+    await settle()
+    assert not waiting.done()
+    queue.add_after("a", 1)
+    await clock.advance(1)
+    assert waiting.done()
+    assert await taken(queue) == ["a"]
+    queue.shut_down()
+    with pytest.raises(ShutDown):
+        await queue.ready()
+
+
 KEYS = st.sampled_from("abcd")
+LANES = st.sampled_from(Lane)
 DELAYS = st.sampled_from([0.0, 0.004, 1.0, 1.0, 2.5, 7.0])
 
 
@@ -312,32 +406,33 @@ class QueueMachine(RuleBasedStateMachine):
         self.holders: list[str] = []
         # The model
         self.waiting = 0
-        self.ready: list[str] = []
-        self.held: set[str] = set()
-        self.again: set[str] = set()
-        self.due: dict[str, tuple[float, int]] = {}
+        self.ready: dict[Lane, list[str]] = {CHANGES: [], ROUTINE: []}
+        self.overtaken = 0
+        self.held: dict[str, Lane] = {}
+        self.again: dict[str, Lane] = {}
+        self.due: dict[str, tuple[float, int, Lane]] = {}
         self.failures: dict[str, int] = {}
         self.order = itertools.count()
 
     def run(self, step: Coroutine[Any, Any, Any]) -> None:
         self.loop.run_until_complete(step)
 
-    @rule(key=KEYS)
-    def add(self, key):
-        self.queue.add(key)
-        self.model_ready(key)
+    @rule(key=KEYS, lane=LANES)
+    def add(self, key, lane):
+        self.queue.add(key, lane)
+        self.model_ready(key, lane)
 
-    @rule(key=KEYS, seconds=DELAYS)
-    def add_after(self, key, seconds):
-        self.queue.add_after(key, seconds)
-        self.model_delay(key, seconds)
+    @rule(key=KEYS, seconds=DELAYS, lane=LANES)
+    def add_after(self, key, seconds, lane):
+        self.queue.add_after(key, seconds, lane)
+        self.model_delay(key, seconds, lane)
 
     @rule(key=KEYS)
     def add_rate_limited(self, key):
         failures = self.failures.get(key, 0)
         self.failures[key] = failures + 1
         assert self.queue.add_rate_limited(key) == min(0.005 * 2**failures, 4.0)
-        self.model_delay(key, min(0.005 * 2**failures, 4.0))
+        self.model_delay(key, min(0.005 * 2**failures, 4.0), self.held.get(key, CHANGES))
 
     @rule(key=KEYS)
     def forget(self, key):
@@ -353,7 +448,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), key=KEYS)
     def add_and_cancel_a_getter_at_once(self, data, key):
         self.queue.add(key)
-        self.model_ready(key)
+        self.model_ready(key, CHANGES)
         victim = data.draw(st.sampled_from(self.getters))
         self.getters.remove(victim)
         victim.cancel()
@@ -365,44 +460,70 @@ class QueueMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.held)))
         self.queue.done(key)
         self.holders.remove(key)
-        self.held.remove(key)
+        del self.held[key]
         if key in self.again:
-            self.again.remove(key)
-            self.ready.append(key)
+            self.ready[self.again.pop(key)].append(key)
 
     @rule(seconds=DELAYS)
     def advance(self, seconds):
         self.run(self.clock.advance(seconds))
-        for key, (due, _) in sorted(self.due.items(), key=lambda item: item[1]):
-            if due <= self.clock.monotonic():
+        fallen = sorted((due, key) for key, due in self.due.items() if due[0] <= self.clock.monotonic())
+        for _, at_once in itertools.groupby(fallen, key=lambda item: item[0][0]):
+            for (_, _, lane), key in sorted(at_once):
                 del self.due[key]
-                self.model_ready(key)
+                self.model_ready(key, lane)
+            self.model_serve()
 
-    def model_ready(self, key):
+    def model_ready(self, key, lane):
         if key in self.held:
-            self.again.add(key)
-        elif key not in self.ready:
-            self.ready.append(key)
+            self.again[key] = min(lane, self.again.get(key, lane))
+        elif key in self.ready[ROUTINE] and lane is CHANGES:
+            self.ready[ROUTINE].remove(key)
+            self.ready[CHANGES].append(key)
+        elif key not in self.ready[CHANGES] + self.ready[ROUTINE]:
+            self.ready[lane].append(key)
 
-    def model_delay(self, key, seconds):
+    def model_delay(self, key, seconds, lane):
         if seconds <= 0:
-            self.model_ready(key)
+            self.model_ready(key, lane)
             return
-        due = self.clock.monotonic() + seconds
-        if key not in self.due or due < self.due[key][0]:
-            self.due[key] = (due, next(self.order))
+        due, order = self.clock.monotonic() + seconds, next(self.order)
+        if key in self.due:
+            known, known_order, known_lane = self.due[key]
+            lane = min(lane, known_lane)
+            if known <= due:
+                due, order = known, known_order
+        self.due[key] = (due, order, lane)
+
+    def model_take(self):
+        """Whose turn it is: a change, unless nine of them have overtaken what waits as routine."""
+        changes, routine = self.ready[CHANGES], self.ready[ROUTINE]
+        if not changes or (routine and self.overtaken == 9):
+            self.overtaken = 0
+            return routine.pop(0), ROUTINE
+        self.overtaken = self.overtaken + 1 if routine else 0
+        return changes.pop(0), CHANGES
+
+    def model_serve(self):
+        """Those who wait take what is ready."""
+        while self.waiting and any(self.ready.values()):
+            key, self.held[key] = self.model_take()
+            self.waiting -= 1
+
+    def model_take_all(self):
+        while any(self.ready.values()):
+            key, self.held[key] = self.model_take()
+            yield key
 
     @invariant()
     def the_queue_did_as_the_model(self):
         self.run(settle(10))
-        while self.waiting and self.ready:
-            self.held.add(self.ready.pop(0))
-            self.waiting -= 1
+        self.model_serve()
         self.holders += [getter.result() for getter in self.getters if getter.done()]
         self.getters = [getter for getter in self.getters if not getter.done()]
         assert len(self.holders) == len(set(self.holders)), "two holders of one key"
-        assert set(self.holders) == self.held
-        assert (len(self.queue), self.queue.delayed) == (len(self.ready), len(self.due))
+        assert set(self.holders) == set(self.held)
+        assert (len(self.queue), self.queue.delayed) == (sum(map(len, self.ready.values())), len(self.due))
         assert {key: self.queue.failures(key) for key in "abcd"} == {key: self.failures.get(key, 0) for key in "abcd"}
 
     def teardown(self):
@@ -417,15 +538,21 @@ class QueueMachine(RuleBasedStateMachine):
 
     async def drain(self):
         """What is ready comes out in the model's order, and then whatever was added meanwhile or delayed."""
-        assert await taken(self.queue) == self.ready
-        for key in [*self.holders, *self.ready]:
+        assert await taken(self.queue) == list(self.model_take_all())
+        for key in list(self.held):
             self.queue.done(key)
-        assert await taken(self.queue) == [key for key in [*self.holders, *self.ready] if key in self.again]
-        for key in self.again:
+            del self.held[key]
+            if key in self.again:
+                self.ready[self.again.pop(key)].append(key)
+        assert await taken(self.queue) == list(self.model_take_all())
+        for key in self.held:
             self.queue.done(key)
+        self.held.clear()
         if not self.getters:
             await self.clock.advance(10)
-            assert await taken(self.queue) == sorted(self.due, key=self.due.__getitem__)
+            for key, (_, _, lane) in sorted(self.due.items(), key=lambda item: item[1]):
+                self.model_ready(key, lane)
+            assert await taken(self.queue) == list(self.model_take_all())
 
 
 TestQueueMachine = QueueMachine.TestCase

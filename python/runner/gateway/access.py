@@ -7,22 +7,26 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import yaml
-
 from runner.gateway import connections
 from runner.gateway.answers import Refusal
+from runner.gateway.discovery import Question
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import Restriction
 from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
 
 __all__ = ["Access", "Grant", "Registry", "Session", "Usage", "kubeconfig"]
 
-_MAX_VERSIONS = 1000
+_REMEMBERED = 1000
+"""Of each sort of thing, for each run."""
+
+
+_EVENT_GROUPS = frozenset({"", "events.k8s.io"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,12 @@ class Grant:
         return Owner(gvk=self.owner_gvk, ref=self.owner_ref, uid=self.owner_uid, namespaced=self.owner_namespaced)
 
     def watches(self, kind: GroupVersionKind) -> bool:
-        """Whether children of that kind are to be watched."""
+        """Whether children of that kind are to be watched.
+
+        Events never: one that a role counts in each run would be the reason for the next run.
+        """
+        if kind.kind == "Event" and kind.group in _EVENT_GROUPS:
+            return False
         return self.watch_dependents and kind not in self.blacklist
 
 
@@ -94,7 +103,8 @@ def kubeconfig(access: Access, namespace: str) -> str:
         "current-context": "run",
         "preferences": {},
     }
-    return yaml.safe_dump(config, sort_keys=False)
+    # JSON, which is YAML that everybody reads alike: to Go a plain n is false, and 1e3 a number.
+    return json.dumps(config, indent=2)
 
 
 class Session:
@@ -105,6 +115,7 @@ class Session:
         self.access = access
         self._transports: set[asyncio.Transport] = set()
         self._versions: dict[str, str] = {}
+        self._answered: dict[tuple[object, Question], float] = {}
 
     @contextmanager
     def open(self, transport: asyncio.Transport | None) -> Iterator[None]:
@@ -124,11 +135,24 @@ class Session:
 
     def saw(self, path: str, version: str) -> bool:
         """Remember an object's resource version; return whether it differs from the one last seen, if any was."""
-        before = self._versions.pop(path, None)
-        self._versions[path] = version
-        if len(self._versions) > _MAX_VERSIONS:
-            del self._versions[next(iter(self._versions))]
-        return before != version
+        return _swap(self._versions, path, version) != version
+
+    def answered_at(self, client: object, question: Question) -> float | None:
+        """As of when this client was last answered this question; `None`: not yet."""
+        return self._answered.get((client, question))
+
+    def answered(self, client: object, question: Question, asked_at: float) -> None:
+        """Remember as of when a client was answered."""
+        _swap(self._answered, (client, question), asked_at)
+
+
+def _swap[K, V](memory: dict[K, V], key: K, value: V) -> V | None:
+    """Put a value in place of the one before, which is returned; the longest untouched is forgotten for it."""
+    before = memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
+    return before
 
 
 class Registry:

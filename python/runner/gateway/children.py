@@ -112,6 +112,7 @@ class Children:
             raise Refusal.unavailable(f"discovery failed, so nothing is created without its owner: {error}") from error
 
     async def _existing(self, request: ApiRequest) -> Raw | None:
+        await self._client.pace()
         try:
             async with (
                 asyncio.timeout(_READ_S),

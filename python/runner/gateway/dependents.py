@@ -11,6 +11,7 @@ from typing import Protocol
 
 from runner import handlers, predicates
 from runner.gateway.ownership import Owner
+from runner.lanes import Lane
 from runner.logs import fields
 from runner.objects import GroupVersionKind, ObjectRef, Resource, WatchEvent
 from runner.predicates import DependentStatus
@@ -26,7 +27,7 @@ Start = Callable[[Resource, Callable[[WatchEvent], None]], None]
 class Queue(Protocol):
     """Where keys of owners go."""
 
-    def add(self, key: ObjectRef) -> None: ...
+    def add(self, key: ObjectRef, lane: Lane) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,6 @@ def _handler(watch: DependentsOf, *, owner_namespaced: bool) -> Callable[[WatchE
         if not predicates.dependent_changed(event.old, event.new, status=watch.status):
             return
         for ref in handlers.owners_in_event(event, watch.gvk, owner_namespaced=owner_namespaced):
-            watch.queue.add(ref)
+            watch.queue.add(ref, handlers.lane_of(event))
 
     return handle

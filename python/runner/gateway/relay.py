@@ -5,6 +5,7 @@ from the first byte. Hop-by-hop headers end here. Does not look inside.
 """
 
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -13,9 +14,19 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from runner.gateway.answers import Refusal
+from runner.gateway.discovery import Whole
 from runner.logs import fields
 
-__all__ = ["MAX_BODY_BYTES", "WHOLE_BYTES", "read_body", "refusal", "request_headers", "send_answer"]
+__all__ = [
+    "MAX_BODY_BYTES",
+    "WHOLE_BYTES",
+    "read_body",
+    "read_whole",
+    "refusal",
+    "request_headers",
+    "send_answer",
+    "whole_answer",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +48,23 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+_OF_A_BODY = frozenset({"content-type", "content-encoding"})
 _NOT_FORWARDED = _HOP_BY_HOP | {"authorization", "content-length", "expect", "host"}
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 _WEBSOCKET = {"Connection": "Upgrade", "Upgrade": "websocket"}
 
 
-def request_headers(headers: CIMultiDictProxy[str], *, websocket: bool = False) -> CIMultiDict[str]:
-    """Return the headers that go on to the API server."""
-    passed = _without(headers, _NOT_FORWARDED)
+def request_headers(
+    headers: CIMultiDictProxy[str], *, websocket: bool = False, unconditional: bool = False
+) -> CIMultiDict[str]:
+    """Return the headers that go on to the API server.
+
+    Args:
+        headers: the request's.
+        websocket: ask for the upgrade, which is no header that passes by itself.
+        unconditional: ask for the answer even if the client has it.
+    """
+    passed = _without(headers, _NOT_FORWARDED | _CONDITIONS if unconditional else _NOT_FORWARDED)
     if websocket:
         passed.update(_WEBSOCKET)
     return passed
@@ -93,7 +114,7 @@ async def send_answer(
     headers = _without(answer.headers, _HOP_BY_HOP)
     if request.method == "HEAD" or is_long:
         return await _stream(request, answer, headers, b"")
-    begun, complete = await _begin(answer)
+    begun, complete = await _begin(answer, WHOLE_BYTES)
     if not complete:
         return await _stream(request, answer, headers, begun)
     if look is not None:
@@ -102,12 +123,37 @@ async def send_answer(
     return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=begun)
 
 
-async def _begin(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
-    """Read up to `WHOLE_BYTES`, and tell whether that was all."""
+async def read_whole(answer: aiohttp.ClientResponse) -> Whole:
+    """Read an answer to its end, however long.
+
+    Raises:
+        Refusal: it broke off.
+    """
+    body, _ = await _begin(answer, sys.maxsize)
+    headers = _without(answer.headers, _HOP_BY_HOP | {"content-length"})
+    return Whole(status=answer.status, reason=answer.reason or "", headers=headers, body=body)
+
+
+def whole_answer(request: web.BaseRequest, whole: Whole) -> web.Response:
+    """Answer with what was read before; a client that has it already is told so."""
+    if whole.status == HTTPStatus.OK and _has(request.headers.get("If-None-Match", ""), whole.headers.get("ETag", "")):
+        headers = _without(CIMultiDictProxy(whole.headers), _OF_A_BODY)
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(status=whole.status, reason=whole.reason, headers=whole.headers, body=whole.body)
+
+
+def _has(if_none_match: str, etag: str) -> bool:
+    """Compare as RFC 9110 has it for this header: a weak tag equals a strong one."""
+    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return bool(etag) and (etag.removeprefix("W/") in held or "*" in held)
+
+
+async def _begin(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+    """Read up to `most` bytes and the rest of a chunk, and tell whether that was all."""
     chunks: list[bytes] = []
     size = 0
     try:
-        while size <= WHOLE_BYTES:
+        while size <= most:
             chunk = await answer.content.readany()
             if not chunk:
                 return b"".join(chunks), True

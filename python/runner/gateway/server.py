@@ -2,13 +2,14 @@
 
 Promises: without the token of a run that is going on nothing passes; a write passes only while the lease is surely
 ours; what a run creates is marked as its owner's; in a dry run nothing is stored; when a run's access is revoked its
-requests in flight are cut, and a client that goes away ends its request at the API server too. Does not cache.
+requests in flight are cut, and a client that goes away ends its request at the API server too. Caches no object;
+what the API server said of its kinds is said again until a change of them is known.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -16,26 +17,32 @@ from http import HTTPStatus
 import aiohttp
 from aiohttp import web
 
-from runner.gateway import bodies, policy, relay, tunnel
+from runner.gateway import answerbodies, bodies, definitions, policy, relay, tunnel
 from runner.gateway.access import Access, Grant, Registry, Session, Usage, kubeconfig
 from runner.gateway.answers import Refusal
 from runner.gateway.children import Children, OnChild, Prepared
+from runner.gateway.discovery import DiscoveryMemory, Question, Whole
 from runner.gateway.policy import ApiRequest, BadPath, Restriction
 from runner.gateway.upstream import Upstream
+from runner.httpserver import AddressError
 from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
 from runner.logs import fields
-from runner.objects import Raw
 
-__all__ = ["Access", "Gateway", "Grant", "OnChild", "Restriction", "Usage", "kubeconfig"]
+__all__ = ["Access", "Gateway", "Grant", "Local", "OnChild", "Restriction", "Usage", "kubeconfig"]
 
 logger = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _STOP_S = 1.0
+_FLAG = "--proxy-port"
 _HEADER_BYTES = 65536
 """Of one header or the request line: selectors and continue tokens outgrow the usual 8 KiB."""
+
+
+Local = Callable[[web.BaseRequest, bool], Awaitable[web.StreamResponse]]
+"""Answers a run's request; told whether the run is a dry run."""
 
 
 class Gateway:
@@ -48,6 +55,8 @@ class Gateway:
         *,
         check_fence: Callable[[], None],
         on_child: OnChild,
+        memory: DiscoveryMemory,
+        local: Mapping[str, Local] | None = None,
         observe: Callable[[str, int], None] = lambda _verb, _code: None,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -55,11 +64,15 @@ class Gateway:
         """Args:
         check_fence: raises `Fenced` where the lease is not surely ours.
         on_child: told of each child that a run makes or looks at; see `dependents`.
+        memory: answers discovery.
+        local: what is answered here and not by the API server, by path.
         observe: told verb and status code of each answer, for metrics.
         port: 0: any that is free.
         """
         self._upstream = Upstream(client, check_fence=check_fence)
         self._children = Children(client, discovery, on_child=on_child)
+        self._memory = memory
+        self._local = dict(local or {})
         self._observe = observe
         self._host = host
         self._port = port
@@ -71,7 +84,7 @@ class Gateway:
         """Listen.
 
         Raises:
-            OSError: the port is taken.
+            AddressError: the port is taken, or is none.
         """
         self._http = web.Server(
             self._handle,
@@ -81,7 +94,13 @@ class Gateway:
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
         )
-        self._listener = await asyncio.get_running_loop().create_server(self._http, self._host, self._port)
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(self._http, self._host, self._port)
+        except (OSError, OverflowError) as error:
+            raise AddressError(
+                f"{_FLAG}: cannot listen on {self._host}:{self._port}: {_words(error)};"
+                f" set {_FLAG} to another port, or to 0 for any that is free"
+            ) from error
         self._port = self._listener.sockets[0].getsockname()[1]
 
     @property
@@ -116,6 +135,8 @@ class Gateway:
             session = self._registry.find(request.headers.get("Authorization", ""))
             if session is None:
                 raise Refusal.unauthorized()
+            if request.path in self._local:
+                return await self._local[request.path](request, session.grant.dry_run)
             asked = _parse(request)
             verb = asked.verb
             response = await self._serve(session, request, asked)
@@ -135,7 +156,26 @@ class Gateway:
             if tunnel.is_websocket(request):
                 return await self._tunnel(session, request, asked)
             tunnel.refuse_other_upgrades(request)
+            question = None if request.body_exists else Question.of(asked, _query(request), request.headers)
+            if question is not None:
+                return await self._discover(session, request, question)
             return await self._pass_on(session, request, asked)
+
+    async def _discover(self, session: Session, request: web.BaseRequest, question: Question) -> web.StreamResponse:
+        """Answer from memory, but not what this client was told before: it asks again for a kind it did not find."""
+        client = request.transport.get_extra_info("peername") if request.transport else None
+        seen_at = session.answered_at(client, question) if question.finds_kinds else None
+        whole, asked_at = await self._memory.answer(question, partial(self._ask, request), seen_at=seen_at)
+        session.answered(client, question, asked_at)
+        return relay.whole_answer(request, whole)
+
+    async def _ask(self, request: web.BaseRequest) -> Whole:
+        headers = relay.request_headers(request.headers, unconditional=True)
+        answer = await self._upstream.send("GET", request.raw_path, headers, None, is_write=False, is_long=False)
+        try:
+            return await relay.read_whole(answer)
+        finally:
+            answer.release()
 
     async def _pass_on(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
         body = await relay.read_body(request)
@@ -149,14 +189,18 @@ class Gateway:
             prepared = Prepared(body=body, content_type=kind)
         if prepared.content_type is not None:
             headers["Content-Type"] = prepared.content_type
-        answer = await self._upstream.send(
-            request.method,
-            _target(session.grant, request, asked),
-            headers,
-            None if request.method in _BODILESS else prepared.body,
-            is_write=asked.is_write,
-            is_long=asked.is_long,
-        )
+        try:
+            answer = await self._upstream.send(
+                request.method,
+                _target(session.grant, request, asked),
+                headers,
+                None if request.method in _BODILESS else prepared.body,
+                is_write=asked.is_write,
+                is_long=asked.is_long,
+            )
+        finally:
+            if definitions.defines_kinds(asked):
+                self._memory.kinds_changed()  # even if the answer was lost, and before the run hears of it
         look = partial(self._note, session, asked, answer, marked=prepared.marked)
         try:
             return await relay.send_answer(request, answer, is_long=asked.is_long, look=look)
@@ -166,10 +210,13 @@ class Gateway:
     async def _note(
         self, session: Session, asked: ApiRequest, answer: aiohttp.ClientResponse, whole: bytes, *, marked: bool
     ) -> None:
-        """Learn from a whole answer: what changed, and whether the owner has a child of this kind."""
+        """Learn from a whole answer: what changed, whether the kind is served, whether the owner has a child of it."""
+        missing = asked.is_resource and answer.status == HTTPStatus.NOT_FOUND
+        if missing and not answerbodies.names_an_object(answer.headers, whole):
+            self._memory.doubt()
         if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             return
-        obj = _object_in(answer, whole) if asked.is_whole_object else None
+        obj = answerbodies.object_in(answer.headers, whole) if asked.is_whole_object else None
         changed = asked.is_write
         if obj is not None:
             meta = obj.get("metadata") or {}
@@ -226,18 +273,13 @@ def _check_allowed(grant: Grant, asked: ApiRequest) -> None:
 def _target(grant: Grant, request: web.BaseRequest, asked: ApiRequest) -> str:
     if not (grant.dry_run and asked.is_write):
         return request.raw_path
-    path, _, query = request.raw_path.partition("?")
-    return f"{path}?{policy.with_dry_run(query)}"
+    return f"{asked.path}?{policy.with_dry_run(_query(request))}"
 
 
-def _object_in(answer: aiohttp.ClientResponse, whole: bytes) -> Raw | None:
-    if (
-        "Content-Encoding" in answer.headers
-        or bodies.media_type(answer.headers.get("Content-Type", "")) != "application/json"
-    ):
-        return None
-    try:
-        obj = json.loads(whole)
-    except (ValueError, RecursionError):
-        return None
-    return obj if isinstance(obj, dict) else None
+def _query(request: web.BaseRequest) -> str:
+    return request.raw_path.partition("?")[2]
+
+
+def _words(error: OSError | OverflowError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error).rstrip(".")

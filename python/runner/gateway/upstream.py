@@ -1,7 +1,8 @@
 """The way to the API server: one request on, with the operator's credentials instead of the run's.
 
 Promises: a write asks the fence twice, the second time when the connection stands and the first byte would leave;
-the answer is handed on open, whatever its status; a failure is a `Refusal`. Does not retry, but for a renewed token.
+a write is sent once, whatever becomes of its answer; the answer is handed on open, whatever its status; a failure is a
+`Refusal`. Does not retry, but for a renewed token and a read that met a connection which the server had just closed.
 """
 
 import asyncio
@@ -58,6 +59,7 @@ class Upstream:
         """
         url = URL(self._client.connection.server + target, encoded=True)
         silence_s = None if is_long else _SILENCE_S
+        await self._client.pace()
         response = await self._attempt(method, url, headers, body, silence_s, is_write=is_write, renew=False)
         if response.status == HTTPStatus.UNAUTHORIZED:
             response.release()  # the token may have been rotated under us: read it again, once
@@ -88,6 +90,7 @@ class Upstream:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s),
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
+                middlewares=(_once,) if is_write else (),
             )
         except asyncio.CancelledError:
             if guarded is not None:
@@ -97,6 +100,11 @@ class Upstream:
             raise Refusal.fenced(str(error)) from error
         except TimeoutError as error:
             raise Refusal.timed_out("the API server does not answer") from error
+        except _AnswerLost as error:
+            raise Refusal.bad_gateway(
+                f"the connection to the API server was lost before its answer: {error}; the write is not sent again,"
+                " and may have taken effect"
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             if guarded is not None and guarded.refused is not None:
                 raise Refusal.fenced(str(guarded.refused)) from error
@@ -107,11 +115,27 @@ class Upstream:
         return response
 
 
+class _AnswerLost(aiohttp.ClientConnectionError):
+    """A connection that ended between a write and its answer."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Turn the errors after which aiohttp would repeat a PUT, a DELETE or the handshake of a command into another.
+
+    A client takes its own success for a conflict if a write is repeated, and a command would run twice.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise  # nothing was sent, and aiohttp does not repeat it
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _AnswerLost(str(error) or type(error).__name__) from error
+
+
 class _Guarded(aiohttp.Payload):
     """A request body that asks the fence when it is about to leave; the head leaves together with its first bytes.
 
-    Opening a connection may take seconds, in which the lease can be lost. Can be sent only once: aiohttp would repeat
-    a PUT or DELETE whose answer was lost, and a client then takes its own success for a conflict.
+    Opening a connection may take seconds, in which the lease can be lost.
     """
 
     _autoclose = True  # nothing but bytes to close
@@ -122,7 +146,6 @@ class _Guarded(aiohttp.Payload):
         self._check_fence = check_fence
         self.refused: Fenced | None = None
         self.sent = False
-        self._begun = False
         self._transport: asyncio.WriteTransport | None = None
 
     def drop(self) -> None:
@@ -138,9 +161,6 @@ class _Guarded(aiohttp.Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        if self._begun:
-            raise ConnectionResetError("the connection was lost, and a write is not sent twice")
-        self._begun = True
         try:
             self._check_fence()
         except Fenced as error:

@@ -1,13 +1,14 @@
 """A thin client of the API server: one aiohttp session, raw JSON in and out.
 
 Promises: every call has a deadline of its own; a failure is an `ApiError`, `Unreachable` or `Fenced` and nothing else;
-a write asks the fence first. Does not: retry (the queue does, with back-off), cache, or know any kind.
+a write asks the fence first; where a pace is set, each call waits for its turn before its deadline begins and the fence
+is asked, a watch only once. Does not: retry (the queue does, with back-off), cache, or know any kind.
 """
 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,11 +17,12 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import AddrInfoType
 
+from runner.kube.answers import Lines, decode, failure
 from runner.kube.config import Connection
 from runner.kube.errors import ApiError, Unreachable
 from runner.objects import ObjectRef, Raw, Resource
 
-__all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "KubeClient", "Lines", "ListPage"]
+__all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "KubeClient", "ListPage", "at_once"]
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -41,16 +43,8 @@ class ListPage:
     continue_token: str
 
 
-class Lines:
-    """Cuts a byte stream into lines, whatever the chunks. Lines may be megabytes long, so no reader limit applies."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield each line that `chunk` completes, without its newline; blank ones are dropped."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        return (line for line in lines if line.strip())
+async def at_once() -> None:
+    """No pace: each request is sent at once."""
 
 
 class KubeClient:
@@ -63,12 +57,16 @@ class KubeClient:
         user_agent: str,
         check_fence: Callable[[], None] = lambda: None,
         observe: Callable[[str, str], None] = lambda _method, _code: None,
+        pace: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         """Args:
         check_fence: called before each write; raises `Fenced` where the lease is not surely ours.
         observe: told method and status code (or `<error>`) of each finished call, for metrics.
+        pace: returns when one more request may be sent, such as `TokenBucket.take`.
         """
         self.connection = connection
+        self.pace = pace
+        """For those who send by `open` or `session`, which do not wait."""
         self._check_fence = check_fence
         self._observe = observe
         self._user_agent = user_agent
@@ -107,12 +105,13 @@ class KubeClient:
         if body is not None:
             headers["Content-Type"] = content_type
             data = json.dumps(body, ensure_ascii=False).encode()
+        await self.pace()
         try:
             async with (
                 asyncio.timeout(deadline_s),
                 self.open(method, path, params=params, headers=headers, data=data) as response,
             ):
-                return _decode(await response.read())
+                return decode(await response.read())
         except TimeoutError as error:
             raise Unreachable(f"{method} {path}: no answer within {deadline_s:g} s") from error
 
@@ -139,7 +138,7 @@ class KubeClient:
             try:
                 code = str(response.status)
                 if response.status >= HTTPStatus.BAD_REQUEST:
-                    raise await _failure(response)
+                    raise await failure(response)
                 yield response
             finally:
                 response.release()
@@ -250,12 +249,13 @@ class KubeClient:
             params["labelSelector"] = label_selector
         path = resource.path(namespace=namespace)
         lines = Lines()
+        await self.pace()
         async with self.open(
             "GET", path, params=params, headers={"Accept": "application/json"}, read_timeout_s=read_timeout_s
         ) as response:
             async for chunk in response.content.iter_any():
                 for line in lines.feed(chunk):
-                    event = _decode(line)
+                    event = decode(line)
                     kind, obj = str(event.get("type") or ""), event.get("object") or {}
                     if kind == "ERROR":
                         raise ApiError.of(int(obj.get("code") or 500), obj)
@@ -295,24 +295,3 @@ def _impatient_socket(address: AddrInfoType) -> socket.socket:
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNDELIVERED_MS)
     return made
-
-
-def _decode(data: bytes) -> Raw:
-    try:
-        decoded = json.loads(data)
-    except ValueError as error:
-        raise Unreachable(f"the answer is no JSON ({len(data)} bytes)") from error
-    if not isinstance(decoded, dict):
-        raise Unreachable(f"the answer is no JSON object but {type(decoded).__name__}")
-    return decoded
-
-
-async def _failure(response: aiohttp.ClientResponse) -> ApiError:
-    data = await response.read()
-    try:
-        body = json.loads(data)
-    except ValueError:
-        body = data.decode(errors="replace")
-    if not isinstance(body, dict):
-        body = str(body)
-    return ApiError.of(response.status, body, response.headers.get("Retry-After"))

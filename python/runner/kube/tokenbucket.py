@@ -1,0 +1,42 @@
+"""A limit on how many requests a second are sent, as client-go has it: so many a second, and bursts up to a size.
+
+Promises: over any span of time no more than the burst and the rate times the span; first come, first served. Off by
+default, because the API server's own priority and fairness serves everybody better than a guess made here.
+"""
+
+from runner.clock import Clock
+
+__all__ = ["TokenBucket"]
+
+
+class TokenBucket:
+    """Fills at `qps` tokens a second, up to `burst`; each request takes one."""
+
+    def __init__(self, *, qps: float, burst: int, clock: Clock) -> None:
+        """Args:
+        qps: requests a second, above 0.
+        burst: requests that may follow each other at once after a quiet while, from 1.
+        """
+        self._qps = qps
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._filled_at = clock.monotonic()
+
+    async def take(self) -> None:
+        """Wait until one more request may be sent."""
+        self._fill()
+        self._tokens -= 1
+        if self._tokens >= 0:
+            return
+        try:
+            # Below zero are those who wait; each knows its instant, so nobody has to be woken.
+            await self._clock.sleep(-self._tokens / self._qps)
+        except BaseException:
+            self._tokens += 1
+            raise
+
+    def _fill(self) -> None:
+        now = self._clock.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._qps)
+        self._filled_at = now
