@@ -450,3 +450,15 @@ async def test_what_was_encrypted_is_told_to_nobody() -> None:
     text = Origin(path="/secrets.yml").tag("word: x")
     assert texts._key(text, "/secrets.yml") is not None
     assert texts._key(SourceWasEncrypted().tag(text), "/secrets.yml") is None
+
+
+async def test_a_filter_that_a_role_brings_along_is_found_though_there_was_none_before(rig: WarmRig) -> None:
+    """Jinja has one of the name; that Ansible has none is remembered only until a role adds its plugins."""
+    role(rig, "own", "- debug: {msg: '{{ [1, 2] | first }}'}")
+    rig.file(
+        "roles/own/filter_plugins/own.py",
+        "class FilterModule:\n    def filters(self): return {'first': lambda _: 'mine'}\n",
+    )
+    content = rig.play("- debug: {msg: '{{ [1, 2] | first }}'}\n- include_role: {name: own}")
+    await rig.run(content)
+    assert said(rig) == ["1", "mine"]

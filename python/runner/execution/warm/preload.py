@@ -23,6 +23,7 @@ from runner.execution.warm import (
     callback,
     imports,
     inline,
+    jinjaplugins,
     kubernetes,
     plugins,
     settings,
@@ -93,6 +94,7 @@ def load(environment: Mapping[str, str], *, rehearse: Callable[[], None] | None)
     inline.install(frozenset(module.name for module in modules.values()))
     templates.install()
     texts.install()
+    jinjaplugins.install()
     _initialise_once()
     _load_actions(modules)
     wrapping = callback.Wrapping()
