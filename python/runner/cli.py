@@ -15,13 +15,14 @@ from pathlib import Path
 
 from runner import __version__, logs, settings, watches
 from runner.content import SearchPath
-from runner.httpserver import AddressError
+from runner.httpserver.server import AddressError
 from runner.kube.config import ConfigError
 from runner.logs import fields
 from runner.manager import ExitCode
 from runner.settings import Settings, SettingsError
 from runner.watches import Loaded, WatchesError
-from runner.wiring import WiringError, build
+from runner.wiring.errors import WiringError
+from runner.wiring.operator import build
 
 __all__ = ["main"]
 

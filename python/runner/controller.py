@@ -18,7 +18,7 @@ from runner.logs import fields
 from runner.objects import ObjectRef
 from runner.results import ReconcileError, Result, TerminalError
 from runner.slots import Slots
-from runner.workqueue import ShutDown, WorkQueue
+from runner.workqueue.queue import ShutDown, WorkQueue
 
 __all__ = ["Controller", "ControllerObserver", "Outcome"]
 

@@ -4,9 +4,9 @@ Owners are found by kind and name, never by UID: when a stale child of a deleted
 that name waits for exactly this event. Whether the child is its own, a reconcile decides by comparing UIDs.
 """
 
-from runner.lanes import Lane
 from runner.objects import GroupVersionKind, ObjectRef, WatchEvent
 from runner.predicates import Dependent
+from runner.workqueue.lanes import Lane
 
 __all__ = ["lane_of", "owners_in_event", "owners_of"]
 

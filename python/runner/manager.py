@@ -17,9 +17,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from runner.clock import Clock
-from runner.fence import Watchdog
-from runner.informerpool import InformerPool
-from runner.leader import LeaderElector, LeadershipLost
+from runner.informer.pool import InformerPool
+from runner.leader.elector import LeaderElector, LeadershipLost
+from runner.leader.fence import Watchdog
 from runner.logs import fields
 
 __all__ = ["ExitCode", "Leadership", "Manager", "Parts", "Serving", "Working"]

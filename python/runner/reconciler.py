@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runner import status, usermetricshttp
+from runner import status
 from runner.clock import Clock
 from runner.decision import Plan, Step, decide
 from runner.execution import extravars
@@ -27,6 +27,7 @@ from runner.objects import Meta, ObjectRef, Raw, Resource, RunId
 from runner.recorder import Notice, Recorder, notices_of
 from runner.results import ReconcileError, Result, TerminalError
 from runner.statuswriter import StatusWriter
+from runner.usermetrics import door as usermetricshttp
 from runner.watches import Watch
 
 __all__ = ["ReconcileObserver", "Reconciler", "RunDefaults"]

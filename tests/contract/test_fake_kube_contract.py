@@ -13,7 +13,7 @@ import pytest
 
 from fake_kube import CONFIG_MAPS, FakeKube
 from runner.clock import SystemClock
-from runner.informer import Informer
+from runner.informer.listwatch import Informer
 from runner.kube import config
 from runner.kube.client import KubeClient
 from runner.kube.errors import ApiError, Unreachable

@@ -21,7 +21,7 @@ from gateway_door import Door
 from harness import ECHO, Api, Operator, echo, eventually, succeeded
 from runner.clock import SystemClock
 from runner.gateway import definitions
-from runner.metrics import Metrics
+from runner.metrics.registry import Metrics
 from runner.objects import Raw
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from harness import Api, eventually
-from runner import lease
 from runner.clock import SystemClock
-from runner.fence import Fence, Watchdog
 from runner.kube import config
 from runner.kube.client import KubeClient
-from runner.leader import LeaderElector, LeadershipLost
-from runner.lease import LeaderSettings, LeaseRecord
+from runner.leader import lease
+from runner.leader.elector import LeaderElector, LeadershipLost
+from runner.leader.fence import Fence, Watchdog
+from runner.leader.lease import LeaderSettings, LeaseRecord
 from runner.objects import GroupVersionKind, ObjectRef
 
 pytestmark = pytest.mark.integration

@@ -16,12 +16,12 @@ import yaml
 
 from harness import Api, Operator
 from runner.clock import SystemClock
-from runner.httpserver import Address, HttpServer, metrics_routes
+from runner.httpserver.reviews import Reviewer
+from runner.httpserver.server import Address, HttpServer, metrics_routes
+from runner.httpserver.tls import OwnCertificate
 from runner.kube import config
 from runner.kube.client import KubeClient
-from runner.metricsauth import Reviewer
 from runner.objects import Raw
-from runner.tlsfiles import OwnCertificate
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane

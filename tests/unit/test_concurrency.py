@@ -2,11 +2,11 @@
 
 import pytest
 
-from runner.concurrency import limit, workers
 from runner.content import Content
 from runner.objects import GroupVersionKind
 from runner.settings import Settings, resolve
 from runner.watches import Watch
+from runner.wiring.concurrency import limit, workers
 
 MACHINE = 64
 

@@ -10,11 +10,11 @@ import pytest
 from fakes import FakeClock, settle
 from runner.controller import Controller
 from runner.kube.errors import ApiError, Fenced, Unreachable
-from runner.lanes import Lane
 from runner.objects import ObjectRef
 from runner.results import ReconcileError, Result, TerminalError
 from runner.slots import Slots
-from runner.workqueue import WorkQueue
+from runner.workqueue.lanes import Lane
+from runner.workqueue.queue import WorkQueue
 
 A, B = ObjectRef("n", "a"), ObjectRef("n", "b")
 

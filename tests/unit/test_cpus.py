@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cpus import available, limit_of
+from runner.wiring.cpus import available, limit_of
 
 
 def files(root: Path, **contents: str) -> Path:

@@ -7,9 +7,9 @@ import pytest
 
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.ownership import Owner
-from runner.lanes import Lane
 from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Resource, Uid, WatchEvent
 from runner.predicates import Dependent
+from runner.workqueue.lanes import Lane
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 OTHER = GroupVersionKind("mmontes.io", "v1alpha1", "Other")

@@ -13,8 +13,8 @@ from runner.kube.client import KubeClient
 from runner.kube.config import Connection
 from runner.kube.discovery import Discovery
 from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
-from runner.usermetrics import UserMetrics
-from runner.usermetricshttp import PATH, MetricsDoor, variables
+from runner.usermetrics.door import PATH, MetricsDoor, variables
+from runner.usermetrics.registry import UserMetrics
 
 BODY = {"name": "m", "description": "d", "counter": {"increment": True}}
 

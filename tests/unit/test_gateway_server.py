@@ -18,7 +18,7 @@ from runner.gateway.discovery import DiscoveryMemory, Source
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import ApiRequest, Restriction
 from runner.gateway.server import Access, Gateway, Grant
-from runner.httpserver import AddressError
+from runner.httpserver.server import AddressError
 from runner.kube.client import KubeClient
 from runner.kube.config import Connection
 from runner.kube.discovery import Discovery

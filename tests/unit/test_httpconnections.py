@@ -7,8 +7,8 @@ import ssl
 import pytest
 
 from certificates import write_pair
-from runner import httpconnections
-from runner.httpconnections import Door
+from runner.httpserver import connections as httpconnections
+from runner.httpserver.connections import Door
 
 
 class Recorder(asyncio.Protocol):

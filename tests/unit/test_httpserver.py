@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from certificates import write_pair
-from runner import httpconnections, httpserver
 from runner.health import Probe
-from runner.httpserver import Address, AddressError, Answer, HttpServer, parse_address
+from runner.httpserver import connections as httpconnections
+from runner.httpserver import server as httpserver
+from runner.httpserver.server import Address, AddressError, Answer, HttpServer, parse_address
 
 LOCAL = Address("127.0.0.1", 0)
 FLAG = "--metrics-bind-address"

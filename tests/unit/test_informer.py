@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from fake_kube import FakeKube
 from fakes import FakeClock, settle
-from runner.informer import Informer
+from runner.informer.listwatch import Informer
 from runner.kube.errors import ApiError, KubeError, Unreachable
 from runner.objects import ObjectRef, Raw, WatchEvent
 

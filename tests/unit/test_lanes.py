@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner.lanes import Lane, Lanes
+from runner.workqueue.lanes import Lane, Lanes
 
 
 def test_take_returns_the_lane_and_since_when_a_key_is_ready():

@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fakes import FakeClock
-from runner.fence import Fence, Watchdog
 from runner.kube.errors import ApiError, Fenced, Unreachable
-from runner.leader import LeaderElector, LeadershipLost
-from runner.lease import LeaderSettings, LeaseRecord
+from runner.leader.elector import LeaderElector, LeadershipLost
+from runner.leader.fence import Fence, Watchdog
+from runner.leader.lease import LeaderSettings, LeaseRecord
 
 COLLECTION = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
 ITEM = f"{COLLECTION}/echo"

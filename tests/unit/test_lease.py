@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from runner import lease
-from runner.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
+from runner.leader import lease
+from runner.leader.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
 from runner.objects import ObjectRef
 
 US = Claim(identity="baz", term="t1")

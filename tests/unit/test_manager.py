@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fakes import FakeClock, settle
-from runner.informerpool import InformerPool
-from runner.leader import LeadershipLost
+from runner.informer.pool import InformerPool
+from runner.leader.elector import LeadershipLost
 from runner.manager import ExitCode, Leadership, Manager, Parts
 
 

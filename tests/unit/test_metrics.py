@@ -8,16 +8,17 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from fakes import FakeClock
-from runner import metricobservers, troubles
 from runner.controller import Controller, Outcome
 from runner.execution.outcome import Verdict
-from runner.metrics import Metrics
+from runner.informer import troubles
+from runner.metrics import observers as metricobservers
+from runner.metrics.registry import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 from runner.predicates import Primary
 from runner.results import Result
 from runner.slots import Slots
-from runner.usermetricspec import BadMetric, parse
-from runner.workqueue import WorkQueue
+from runner.usermetrics.spec import BadMetric, parse
+from runner.workqueue.queue import WorkQueue
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 GVK = "mmontes.io/v1alpha1, Kind=Echo"

@@ -9,9 +9,9 @@ import pytest
 from yarl import URL
 
 from fakes import FakeClock, settle
-from runner import metricsauth
+from runner.httpserver import reviews as metricsauth
+from runner.httpserver.reviews import Reviewer
 from runner.kube.errors import ApiError, Unreachable
-from runner.metricsauth import Reviewer
 
 TOKENS = "/apis/authentication.k8s.io/v1/tokenreviews"
 ACCESS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"

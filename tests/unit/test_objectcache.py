@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from runner.objectcache import ObjectCache
+from runner.informer.cache import ObjectCache
 from runner.objects import GroupVersionKind, Raw
 from runner.predicates import Primary, dependents_of
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from runner.usermetricspec import _OPTIONS, Change, parse
+from runner.usermetrics.spec import _OPTIONS, Change, parse
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "collections"))
 osdk_metric = import_module("ansible_collections.operator_sdk.util.plugins.modules.osdk_metric")

@@ -5,9 +5,9 @@ import pytest
 from certificates import write_pair
 from fakes import FakeClock
 from runner import settings
-from runner.metrics import Metrics
-from runner.serving import ServingError, servers
-from runner.usermetricshttp import MetricsDoor, OpenDoor
+from runner.metrics.registry import Metrics
+from runner.usermetrics.door import MetricsDoor, OpenDoor
+from runner.wiring.serving import ServingError, servers
 
 
 class NoClient:

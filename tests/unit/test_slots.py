@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from fakes import settle
-from runner import slotmetrics
+from runner.metrics import slots as slotmetrics
 from runner.slots import Slots
 
 

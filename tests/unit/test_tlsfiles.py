@@ -10,8 +10,8 @@ from cryptography import x509
 
 from certificates import write_pair
 from fakes import FakeClock
-from runner import tlsfiles
-from runner.tlsfiles import CertificateError, CertificateFiles, OwnCertificate
+from runner.httpserver import tls as tlsfiles
+from runner.httpserver.tls import CertificateError, CertificateFiles, OwnCertificate
 
 
 def shown(context):

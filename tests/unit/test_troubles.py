@@ -5,10 +5,10 @@ import random
 
 import pytest
 
+from runner.informer.troubles import Troubles, kind_of, refuses_position
 from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError, Unreachable
 from runner.logs import fields
-from runner.troubles import Troubles, kind_of, refuses_position
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from runner import usermetrics, usermetricstext
-from runner.usermetrics import UserMetrics
-from runner.usermetricspec import BadMetric, parse
+from runner.usermetrics import registry as usermetrics
+from runner.usermetrics import text as usermetricstext
+from runner.usermetrics.registry import UserMetrics
+from runner.usermetrics.spec import BadMetric, parse
 
 OWN = {"workqueue_depth", "process_open_fds"}
 NOW = 1_795_000_000.0

@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from runner import usermetricshttp
-from runner.usermetrics import UserMetrics
-from runner.usermetricshttp import MetricsDoor, OpenDoor
+from runner.usermetrics import door as usermetricshttp
+from runner.usermetrics.door import MetricsDoor, OpenDoor
+from runner.usermetrics.registry import UserMetrics
 
 BODY = {"name": "m", "description": "d", "counter": {"increment": True}}
 

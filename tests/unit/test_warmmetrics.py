@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from runner.execution.warm import actions, inline, reasons
-from runner.warmmetrics import WarmMetrics
+from runner.metrics.warm import WarmMetrics
 
 PATH = "ansible_operator_run_path_total"
 TASKS = "ansible_operator_warm_tasks_total"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from fakes import FakeClock, settle
-from runner.lanes import Lane
-from runner.workqueue import ShutDown, WorkQueue
+from runner.workqueue.lanes import Lane
+from runner.workqueue.queue import ShutDown, WorkQueue
 
 CHANGES, ROUTINE = Lane.CHANGES, Lane.ROUTINE
 

@@ -15,7 +15,7 @@ import aiohttp
 from runner.clock import Clock
 from runner.gateway.discovery import DiscoveryMemory
 from runner.gateway.policy import ApiRequest
-from runner.informer import Informer, InformerObserver
+from runner.informer.listwatch import Informer, InformerObserver
 from runner.kube.client import KubeClient
 from runner.objects import GroupVersionKind, Resource, WatchEvent
 

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from runner import handlers, predicates
 from runner.gateway.ownership import Owner
-from runner.lanes import Lane
 from runner.logs import fields
 from runner.objects import GroupVersionKind, ObjectRef, Resource, WatchEvent
 from runner.predicates import DependentStatus
+from runner.workqueue.lanes import Lane
 
 __all__ = ["Dependents", "DependentsOf", "Queue", "Start"]
 

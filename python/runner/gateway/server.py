@@ -24,7 +24,7 @@ from runner.gateway.children import Children, OnChild, Prepared
 from runner.gateway.discovery import DiscoveryMemory, Question, Whole
 from runner.gateway.policy import ApiRequest, BadPath, Restriction
 from runner.gateway.upstream import Upstream
-from runner.httpserver import AddressError
+from runner.httpserver.server import AddressError
 from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
 from runner.logs import fields

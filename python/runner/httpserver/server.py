@@ -17,7 +17,7 @@ from http import HTTPMethod, HTTPStatus
 from aiohttp import web
 
 from runner.health import Probe
-from runner.httpconnections import Door
+from runner.httpserver.connections import Door
 
 __all__ = [
     "Address",

@@ -15,8 +15,8 @@ from http import HTTPMethod, HTTPStatus
 from aiohttp import web
 
 from runner.logs import fields
-from runner.usermetrics import UserMetrics
-from runner.usermetricspec import BadMetric, parse
+from runner.usermetrics.registry import UserMetrics
+from runner.usermetrics.spec import BadMetric, parse
 
 __all__ = ["PATH", "VARIABLE", "MetricsDoor", "OpenDoor", "variables"]
 

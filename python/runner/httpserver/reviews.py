@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from runner.clock import Clock
-from runner.httpserver import Answer
+from runner.httpserver.server import Answer
 from runner.kube.errors import ApiError, KubeError
 from runner.logs import fields
 from runner.objects import Raw

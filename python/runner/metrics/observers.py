@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from runner.clock import Clock
-from runner.metricfamilies import ControllerFamilies, OperatorFamilies, QueueFamilies, RunFamilies
+from runner.metrics.families import ControllerFamilies, OperatorFamilies, QueueFamilies, RunFamilies
 from runner.objects import GroupVersionKind, RunId
 
 __all__ = [

@@ -20,7 +20,7 @@ from collections.abc import Hashable
 from typing import NamedTuple, Protocol
 
 from runner.clock import Clock
-from runner.lanes import Lane, Lanes
+from runner.workqueue.lanes import Lane, Lanes
 
 __all__ = ["QueueObserver", "ShutDown", "WorkQueue"]
 

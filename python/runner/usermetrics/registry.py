@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from runner.usermetricspec import BadMetric, Change, Kind
+from runner.usermetrics.spec import BadMetric, Change, Kind
 
 __all__ = ["Family", "UserMetrics", "Value", "occupied"]
 

@@ -21,14 +21,14 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
 from runner.clock import Clock
-from runner.informerobserver import UNOBSERVED, InformerObserver
+from runner.informer.cache import KINDS, Held, ObjectCache, order
+from runner.informer.observer import UNOBSERVED, InformerObserver
+from runner.informer.troubles import Troubles, kind_of, refuses_position
 from runner.kube.client import KubeClient
 from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError, KubeError, Unreachable
 from runner.logs import fields
-from runner.objectcache import KINDS, Held, ObjectCache, order
 from runner.objects import ObjectRef, Raw, Resource, WatchEvent
-from runner.troubles import Troubles, kind_of, refuses_position
 
 __all__ = ["Informer", "InformerObserver"]
 

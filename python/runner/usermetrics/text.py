@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.utils import floatToGoString
 
-from runner.usermetrics import Family, Value
+from runner.usermetrics.registry import Family, Value
 
 __all__ = ["render"]
 

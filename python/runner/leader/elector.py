@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from http import HTTPMethod
 from typing import NoReturn, Protocol
 
-from runner import lease
 from runner.clock import Clock
-from runner.fence import Fence
 from runner.kube.errors import ApiError, KubeError, Unreachable
-from runner.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
+from runner.leader import lease
+from runner.leader.fence import Fence
+from runner.leader.lease import Claim, LeaderSettings, LeaseRecord, Move, Sighting
 from runner.logs import fields
 from runner.objects import ObjectRef, Raw
 

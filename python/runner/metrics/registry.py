@@ -15,11 +15,11 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from runner import metriccreated, usermetricstext
 from runner.clock import Clock
-from runner.metriccreated import Created, CreationTimes
-from runner.metricfamilies import ControllerFamilies, OperatorFamilies, QueueFamilies, RunFamilies
-from runner.metricobservers import (
+from runner.metrics import created as metriccreated
+from runner.metrics.created import Created, CreationTimes
+from runner.metrics.families import ControllerFamilies, OperatorFamilies, QueueFamilies, RunFamilies
+from runner.metrics.observers import (
     OTHER,
     ControllerMetrics,
     InformerMetrics,
@@ -29,7 +29,8 @@ from runner.metricobservers import (
     known,
 )
 from runner.objects import GroupVersionKind
-from runner.usermetrics import UserMetrics, occupied
+from runner.usermetrics import text as usermetricstext
+from runner.usermetrics.registry import UserMetrics, occupied
 
 __all__ = ["Metrics"]
 

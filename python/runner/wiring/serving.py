@@ -9,12 +9,12 @@ from pathlib import Path
 
 from runner.clock import Clock
 from runner.health import Probe
-from runner.httpserver import Address, AddressError, HttpServer, metrics_routes, parse_address, probe_routes
-from runner.metrics import Metrics
-from runner.metricsauth import Asking, Reviewer
+from runner.httpserver.reviews import Asking, Reviewer
+from runner.httpserver.server import Address, AddressError, HttpServer, metrics_routes, parse_address, probe_routes
+from runner.httpserver.tls import CertificateError, CertificateFiles, Certificates, OwnCertificate
+from runner.metrics.registry import Metrics
 from runner.settings import Settings
-from runner.tlsfiles import CertificateError, CertificateFiles, Certificates, OwnCertificate
-from runner.usermetricshttp import MetricsDoor, OpenDoor
+from runner.usermetrics.door import MetricsDoor, OpenDoor
 
 __all__ = ["Server", "ServingError", "servers"]
 

@@ -1,0 +1,1 @@
+"""Knows the objects of a kind: lists them, watches them, tells what changed."""

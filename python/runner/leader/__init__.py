@@ -1,0 +1,1 @@
+"""The Lease: who may work, and what stops whoever may not any more."""

@@ -1,0 +1,1 @@
+"""Every metric of the operator: what Prometheus reads."""

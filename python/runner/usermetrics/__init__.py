@@ -1,0 +1,1 @@
+"""Metrics that roles report of their own."""
