@@ -331,3 +331,29 @@ async def test_what_could_not_be_delivered_is_given_up_by_the_kernel(
         raw = transport.get_extra_info("socket")
         assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 4000
         release.set()
+
+
+@pytest.mark.parametrize("kept_alive", [False, True])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
+async def test_a_write_whose_answer_is_lost_arrived_once(
+    server: Server, make: Callable[..., KubeClient], method: str, kept_alive: bool
+):
+    """A replace that is sent again after it succeeded comes back as a conflict, a delete as not found."""
+
+    async def answers(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({})
+
+    async def hangs_up(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    client = make()
+    if kept_alive:
+        server.handler = answers
+        await client.request("GET", "/api")
+        server.requests.clear()
+    server.handler = hangs_up
+    with pytest.raises(Unreachable):
+        await client.request(method, "/api/v1/x", body={})
+    assert [asked[0] for asked in server.requests] == [method]

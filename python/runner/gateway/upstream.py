@@ -18,6 +18,7 @@ from runner.gateway import connections
 from runner.gateway.answers import Refusal
 from runner.kube.client import KubeClient
 from runner.kube.errors import Fenced
+from runner.kube.once import AnswerLost, once
 
 __all__ = ["Upstream"]
 
@@ -90,7 +91,7 @@ class Upstream:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s),
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
-                middlewares=(_once,) if is_write else (),
+                middlewares=(once,) if is_write else (),
             )
         except asyncio.CancelledError:
             if guarded is not None:
@@ -100,7 +101,7 @@ class Upstream:
             raise Refusal.fenced(str(error)) from error
         except TimeoutError as error:
             raise Refusal.timed_out("the API server does not answer") from error
-        except _AnswerLost as error:
+        except AnswerLost as error:
             raise Refusal.bad_gateway(
                 f"the connection to the API server was lost before its answer: {error}; the write is not sent again,"
                 " and may have taken effect"
@@ -113,23 +114,6 @@ class Upstream:
             # The server refused the body before it had all of it; there is no use in the rest.
             response.content.on_eof(guarded.drop)
         return response
-
-
-class _AnswerLost(aiohttp.ClientConnectionError):
-    """A connection that ended between a write and its answer."""
-
-
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Turn the errors after which aiohttp would repeat a PUT, a DELETE or the handshake of a command into another.
-
-    A client takes its own success for a conflict if a write is repeated, and a command would run twice.
-    """
-    try:
-        return await send(request)
-    except aiohttp.ClientConnectorError:
-        raise  # nothing was sent, and aiohttp does not repeat it
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _AnswerLost(str(error) or type(error).__name__) from error
 
 
 class _Guarded(aiohttp.Payload):

@@ -1,8 +1,9 @@
 """A thin client of the API server: one aiohttp session, raw JSON in and out.
 
 Promises: every call has a deadline of its own; a failure is an `ApiError`, `Unreachable` or `Fenced` and nothing else;
-a write asks the fence first; where a pace is set, each call waits for its turn before its deadline begins and the fence
-is asked, a watch only once. Does not: retry (the queue does, with back-off), cache, or know any kind.
+a write asks the fence first, and is sent once; where a pace is set, each call waits for its turn before its deadline
+begins and the fence is asked, a watch only once. Does not: retry (the queue does, with back-off), cache, or know any
+kind.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from aiohttp import AddrInfoType
 from runner.kube.answers import Lines, decode, failure
 from runner.kube.config import Connection
 from runner.kube.errors import ApiError, Unreachable
+from runner.kube.once import once
 from runner.objects import ObjectRef, Raw, Resource
 
 __all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "KubeClient", "ListPage", "at_once"]
@@ -170,6 +172,7 @@ class KubeClient:
                 data=data,
                 timeout=timeout,
                 allow_redirects=False,
+                middlewares=() if method in _READS else (once,),
             )
             if response.status != HTTPStatus.UNAUTHORIZED or attempt:
                 break
