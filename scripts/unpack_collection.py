@@ -4,6 +4,7 @@ Only the named collection is taken (1.4 MB of 200): Ansible looks for `ansible_c
 path has to be configured, and a project's own collections path still comes first.
 """
 
+import compileall
 import sys
 import sysconfig
 import zipfile
@@ -16,6 +17,8 @@ def unpack(wheel: Path, collection: str, target: Path) -> int:
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith(prefix)]
         archive.extractall(target, names)
+    # As pip does: else every start of Ansible would compile it anew where writing bytecode is switched off.
+    compileall.compile_dir(target / prefix, quiet=1)
     return len(names)
 
 

@@ -62,6 +62,12 @@ def zombies() -> list[processes.Process]:
     return [child for child in processes.table().values() if child.parent == os.getpid() and child.zombie]
 
 
+def reap_adopted() -> None:
+    """Bury what lost its parents: this process has adopted it, as init would have."""
+    for orphan in zombies():
+        processes.reap(orphan.pid)
+
+
 def wait_for(check: Callable[[], object], seconds: float = 15.0) -> float:
     """Seconds until it holds."""
     began = time.monotonic()
@@ -281,8 +287,7 @@ async def test_nothing_survives_kill_9_of_the_operator(rig: Rig) -> None:
     operator.kill()
     operator.wait()
     assert wait_for(lambda: not mine(rig) and not rig.live()) < WITHIN_S
-    for orphan in zombies():  # this process adopted the supervisor, as init would have
-        processes.reap(orphan.pid)
+    reap_adopted()
 
 
 async def test_kill_9_of_operator_and_supervisor_is_swept_up_by_the_next_one(rig: Rig) -> None:
@@ -298,6 +303,7 @@ async def test_kill_9_of_operator_and_supervisor_is_swept_up_by_the_next_one(rig
         os.kill(process.pid, signal.SIGKILL)
     operator.wait()
     await asyncio.to_thread(wait_for, lambda: not mine(rig))
+    reap_adopted()
     assert len(rig.live()) == 1
     type(rig.area).open(rig.base).close()
     assert rig.live() == []

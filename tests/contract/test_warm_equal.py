@@ -147,8 +147,10 @@ PLAYS = {
 """By play, whose tasks ran in the play's process, and which modules in no process of their own."""
 
 
-@pytest.mark.parametrize("mode", ["", "check and diff", "verbose"])
-@pytest.mark.parametrize("play", PLAYS)
+MODES = [(play, mode) for play in PLAYS for mode in ("", "check and diff")] + [("basics.yml", "verbose")]
+
+
+@pytest.mark.parametrize(("play", "mode"), MODES)
 async def test_a_play_comes_to_the_same(rig: WarmRig, play: str, mode: str) -> None:
     rig.may_be_plain = True
     options: dict[str, Any] = {"": {}, "check and diff": {"check": True}, "verbose": {"verbosity": 4}}[mode]

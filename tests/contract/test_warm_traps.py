@@ -96,7 +96,7 @@ async def test_the_parent_has_one_thread_no_connection_and_no_handler(rig: WarmR
     assert len(list((process / "task").iterdir())) == 1
     opened = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
     sockets = [target for target in opened if "socket:" in target]
-    assert len(sockets) == 1, "the one to the operator"
+    assert len(sockets) == 3, "the one to the operator, and both ends of that for lessons"
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
     caught = int(status["SigCgt"], 16)
     assert not caught & (1 << 14 | 1 << 1), "SIGTERM and SIGINT"

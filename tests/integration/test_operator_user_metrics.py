@@ -91,7 +91,9 @@ async def test_tasks_of_operator_sdk_s_own_test(
 ) -> None:
     """Through the run's own address; 0.5.0 beside it is not asked, though the project's settings name its directory."""
     tasks = "".join(task(name, rest) for name, rest in METRICS)
-    operator = start_operator(*arguments, project=project(tmp_path / "project", tasks))
+    operator = start_operator(
+        *arguments, f"--watch-namespace={namespace}", project=project(tmp_path / "project", tasks)
+    )
     await operator.ready()
     await api.create(echo("one", namespace))
     obj = await api.until(ECHO, namespace, "one", done, within=120)
@@ -108,7 +110,7 @@ async def test_what_contradicts_is_a_failure_that_says_so(
     api: Api, namespace: str, tmp_path: Path, start_operator: Callable[..., Operator]
 ) -> None:
     tasks = task("m", "counter: {}") + task("m", "gauge: {set: 1}")
-    operator = start_operator(project=project(tmp_path / "project", tasks))
+    operator = start_operator(f"--watch-namespace={namespace}", project=project(tmp_path / "project", tasks))
     await operator.ready()
     await api.create(echo("one", namespace))
     obj = await api.until(ECHO, namespace, "one", done, within=120)
@@ -124,6 +126,7 @@ async def test_the_project_s_own_collection_where_it_is_preferred(
     tasks = task("m", f"gauge: {{set: 3}}\n    address: http://localhost:{port}/metrics")
     operator = start_operator(
         "--prefer-project-util",
+        f"--watch-namespace={namespace}",
         f"--user-metrics-bind-address=127.0.0.1:{port}",
         project=project(tmp_path / "project", tasks),
     )
@@ -146,7 +149,7 @@ async def test_event_that_is_counted_in_each_run_is_no_reason_for_the_next(
         "    message: looked\n"
         "    reason: Looked\n"
     )
-    operator = start_operator(project=project(tmp_path / "project", tasks))
+    operator = start_operator(f"--watch-namespace={namespace}", project=project(tmp_path / "project", tasks))
     await operator.ready()
     await api.create(echo("one", namespace))
     await api.until(ECHO, namespace, "one", done, within=120)
