@@ -310,6 +310,21 @@ async def test_stopping_leaves_no_parent(rig: WarmRig) -> None:
     assert gone([parent])
 
 
+async def test_stopping_while_a_parent_loads_leaves_none(rig: WarmRig) -> None:
+    rig.may_be_plain = True
+    execution = rig.execution()
+    await execution.start()
+    await asyncio.to_thread(wait_for, parents)
+    await execution.stop()
+    assert parents() == []
+
+
+def parents() -> list[int]:
+    """Warm parents below this process."""
+    found = processes.descendants(os.getpid())
+    return [child.pid for child in found if b"warm.forkserver" in Path(f"/proc/{child.pid}/cmdline").read_bytes()]
+
+
 def test_limits_of_the_tests_are_patient() -> None:
     """A slow machine must not turn warm runs into plain ones behind a test's back."""
     assert PATIENT.patience_s >= 60

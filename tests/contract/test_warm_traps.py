@@ -462,3 +462,18 @@ async def test_a_filter_that_a_role_brings_along_is_found_though_there_was_none_
     content = rig.play("- debug: {msg: '{{ [1, 2] | first }}'}\n- include_role: {name: own}")
     await rig.run(content)
     assert said(rig) == ["1", "mine"]
+
+
+async def test_collections_beside_a_playbook_make_its_runs_plain(rig: WarmRig) -> None:
+    """Ansible takes them before any other; the parent has loaded the others."""
+    rig.may_be_plain = True
+    rig.file("collections/ansible_collections/mine/own/plugins/modules/word.py", WORD)
+    await rig.run(rig.play("- mine.own.word:"))
+    assert said(rig) == ["beside"]
+    assert rig.seen.plain == ["collections_beside"]
+
+
+WORD = """
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule(argument_spec={}).exit_json(msg="beside")
+"""

@@ -36,7 +36,7 @@ def test_runs_by_path_and_reason(metrics: WarmMetrics, registry: CollectorRegist
 
 
 def test_every_reason_is_there_from_the_start(metrics: WarmMetrics, registry: CollectorRegistry) -> None:
-    assert [value(registry, PATH, path="plain", reason=reason) for reason in reasons.RUNS] == [0] * 5
+    assert [value(registry, PATH, path="plain", reason=reason) for reason in reasons.RUNS] == [0] * 6
     replaced = "ansible_operator_warm_parent_replacements_total"
     assert [value(registry, replaced, reason=reason) for reason in reasons.REPLACEMENTS] == [0] * 5
     metrics.restarted(reasons.GROWN)

@@ -109,6 +109,8 @@ class WarmExecution(PlainExecution):
         keeper = self._keeper
         if keeper is None:
             return await self._plain(spec, reasons.SWITCHED_OFF)
+        if spec.content.playbook is not None and (spec.content.playbook.parent / "collections").is_dir():
+            return await self._plain(spec, reasons.BESIDE)
         try:
             job = self._job(spec)
         except (OSError, TypeError, ValueError) as error:

@@ -153,6 +153,9 @@ class Keeper:
             log.warning("no warm parent became ready", extra=fields(error=str(lost)))
             await parent.close()
             return False
+        except asyncio.CancelledError:
+            await parent.close()  # nobody else knows of it yet
+            raise
         finally:
             self._starting = None
         self._adopt(parent, loaded)

@@ -11,7 +11,7 @@ from runner.execution.run import RunSpec
 from runner.objects import GroupVersionKind, ObjectRef, RunId
 
 __all__ = [
-    "CONTENT", "DIED", "GROWN", "HUNG", "LOST", "NOT_READY", "REFUSED", "REPLACEMENTS", "RUNS", "SETTINGS",
+    "BESIDE", "CONTENT", "DIED", "GROWN", "HUNG", "LOST", "NOT_READY", "REFUSED", "REPLACEMENTS", "RUNS", "SETTINGS",
     "SWITCHED_OFF", "TASKS", "USED_UP", "sample_spec",
 ]  # fmt: skip
 
@@ -25,7 +25,9 @@ SETTINGS = "settings"
 """The run's environment sets up Ansible or Python differently from the warm parent's."""
 LOST = "lost"
 """The warm parent died or hung just when the run was to start."""
-RUNS = (SWITCHED_OFF, NOT_READY, REFUSED, SETTINGS, LOST)
+BESIDE = "collections_beside"
+"""Collections lie right beside the playbook, where Ansible looks before all paths that the warm parent has."""
+RUNS = (SWITCHED_OFF, NOT_READY, REFUSED, SETTINGS, LOST, BESIDE)
 
 TASKS = frozenset({
     "action", "async", "become", "connection", "hosts", "interpreter", "keep_remote_files", "module_utils",
