@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CLUSTER ?= embedded
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Every operator and every plain run that tests start would compile our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
@@ -29,7 +31,7 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests
 	@$(BIN)/python -m cluster build
-	@$(BIN)/pytest -m "ansible or integration or e2e" --durations=15
+	@$(BIN)/pytest -m "ansible or integration or e2e" -n 2 --dist loadgroup --durations=15
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 _NAMESPACES = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two workers share the slow tests file by file: there is one control plane a worker, and one node a machine."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        needs_node = folder in {"cluster", "e2e"}
+        item.add_marker(pytest.mark.xdist_group("node" if needs_node else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ControlPlane"]:
     """etcd, kube-apiserver and controller manager with our CRDs; the audit log is on, as a test's witness."""

@@ -77,6 +77,12 @@ def wait_for(check: Callable[[], object], seconds: float = 15.0) -> float:
     return time.monotonic() - began
 
 
+@pytest.fixture(autouse=True)
+def nobody_adopted() -> None:
+    """Operators that other tests killed have left their dead to this process."""
+    reap_adopted()
+
+
 def start_bystander() -> subprocess.Popen[bytes]:
     return subprocess.Popen(["sleep", "299"])
 
