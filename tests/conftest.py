@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 _NAMESPACES = itertools.count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Let two workers share the slow tests file by file: there is one control plane a worker, and one node a machine."""
-    for item in items:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        needs_node = folder in {"cluster", "e2e"}
-        item.add_marker(pytest.mark.xdist_group("node" if needs_node else str(item.path)))
+    needs_node = item.path.relative_to(ROOT / "tests").parts[0] in {"cluster", "e2e"}
+    item.add_marker(pytest.mark.xdist_group("node" if needs_node else item.path.stem))
 
 
 @pytest.fixture(scope="session")
