@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 _NAMESPACES = itertools.count(1)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let two workers share the slow tests file by file: there is one control plane a worker, and one node a machine."""
-    needs_node = item.path.relative_to(ROOT / "tests").parts[0] in {"cluster", "e2e"}
-    item.add_marker(pytest.mark.xdist_group("node" if needs_node else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ControlPlane"]:
     """etcd, kube-apiserver and controller manager with our CRDs; the audit log is on, as a test's witness."""

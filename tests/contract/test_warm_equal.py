@@ -147,6 +147,8 @@ PLAYS = {
 """By play, whose tasks ran in the play's process, and which modules in no process of their own."""
 
 
+LEARNED = {"basics.yml", "extend.yml"}
+"""Those that are run again, with what the parent has learned from them: between them they have all that it learns."""
 MODES = [(play, mode) for play in PLAYS for mode in ("", "check and diff")] + [("basics.yml", "verbose")]
 
 
@@ -164,7 +166,7 @@ async def test_a_play_comes_to_the_same(rig: WarmRig, play: str, mode: str) -> N
     assert len(plain.events) > 10
     assert (rig.seen.warm, rig.seen.plain) == (1, ["switched_off"])
     assert_as_expected(rig, play, mode)
-    if not mode:
+    if not mode and play in LEARNED:
         assert_equal(plain, await run_taught(rig, play))
 
 
