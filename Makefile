@@ -31,7 +31,7 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests
 	@$(BIN)/python -m cluster build
-	@$(BIN)/pytest -m "ansible or integration or e2e" --durations=15
+	@$(BIN)/pytest -m "ansible or integration or e2e" --numprocesses auto --maxprocesses 4 --durations=15
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
@@ -41,7 +41,7 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline -q
-	$(BIN)/pytest -q -m "not ansible and not integration and not e2e"
+	$(BIN)/pytest -q -m "not ansible and not integration and not e2e" --numprocesses auto --maxprocesses 4
 
 .PHONY: bench
 bench: $(READY) ## Measure speed, cost and memory (SCENARIO=name COUNT=n WORKERS=n; PEER=path of another ansible-operator)

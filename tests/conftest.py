@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import sharing
 from harness import ROOT, Api, Operator, install_crds
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+
     from cluster.controlplane import ControlPlane
 
 _NAMESPACES = itertools.count(1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Scheduling":
+    return sharing.scheduler(config, log)
 
 
 @pytest.fixture(scope="session")

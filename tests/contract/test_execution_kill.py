@@ -23,9 +23,9 @@ from tests.contract.test_execution_run import Rig, rig
 
 __all__ = ["rig"]
 
-# A child of the module, one in a session of its own, a daemon that forked twice, one without environment.
-pytestmark = pytest.mark.ansible
+pytestmark = [pytest.mark.ansible, pytest.mark.usefixtures("nobody_adopted")]
 
+# A child of the module, one in a session of its own, a daemon that forked twice, one without environment.
 BUSY = """
     - name: be busy
       shell: |
@@ -75,12 +75,6 @@ def wait_for(check: Callable[[], object], seconds: float = 15.0) -> float:
         assert time.monotonic() - began < seconds
         time.sleep(0.01)
     return time.monotonic() - began
-
-
-@pytest.fixture(autouse=True)
-def nobody_adopted() -> None:
-    """Operators that other tests killed have left their dead to this process."""
-    reap_adopted()
 
 
 def start_bystander() -> subprocess.Popen[bytes]:

@@ -20,18 +20,10 @@ from runner.content import Content
 from runner.execution import processes
 from runner.execution.outcome import RunOutcome, Verdict
 from runner.execution.warm.keeper import Limits
-from tests.contract.test_execution_kill import (  # noqa: F401 - a fixture among them
-    BUSY,
-    SLEEPERS,
-    WITHIN_S,
-    mark,
-    nobody_adopted,
-    wait_for,
-    zombies,
-)
+from tests.contract.test_execution_kill import BUSY, SLEEPERS, WITHIN_S, mark, wait_for, zombies
 from tests.contract.warm_rig import PATIENT, WarmRig, warm_rig
 
-pytestmark = pytest.mark.ansible
+pytestmark = [pytest.mark.ansible, pytest.mark.usefixtures("nobody_adopted")]
 
 
 @pytest.fixture
