@@ -2,6 +2,7 @@
 
 The collection keeps clients in a pool and discovery in a file under the temporary directory, for modules that each have
 a process. In a run's process the pooled client is found again, with what it has discovered, so the file is not written.
+The kubeconfig is read for each module all the same, and libyaml reads it ten times faster.
 """
 
 import sys
@@ -15,10 +16,13 @@ _CONFIG = "kubernetes.config.kube_config"
 
 
 def install() -> None:
-    """Keep discovery off the disk. Once, before forking."""
+    """Keep discovery off the disk and read kubeconfigs fast. Once, before forking."""
     discovery: Any = sys.modules.get(_DISCOVERY)
     if discovery is not None:
         discovery.Discoverer._write_cache = lambda _self: None
+    config: Any = sys.modules.get(_CONFIG)
+    if config is not None and hasattr(config.yaml, "CSafeLoader"):
+        config.yaml = LibYaml(config.yaml)
 
 
 def forget_clients() -> None:
@@ -33,3 +37,21 @@ def use_kubeconfig(path: str) -> None:
     config: Any = sys.modules.get(_CONFIG)
     if config is not None:
         config.KUBE_CONFIG_DEFAULT_LOCATION = path
+
+
+class LibYaml:
+    """PyYAML, whose `safe_load` has libyaml read what that can read."""
+
+    def __init__(self, yaml: Any) -> None:
+        self._yaml = yaml
+
+    def safe_load(self, source: Any) -> Any:
+        """`source`: a text or a file. Raises: `yaml.YAMLError`, in PyYAML's own words."""
+        text = source if isinstance(source, str) else source.read()
+        try:
+            return self._yaml.load(text, Loader=self._yaml.CSafeLoader)
+        except self._yaml.YAMLError:
+            return self._yaml.safe_load(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._yaml, name)
