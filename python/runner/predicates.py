@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.labelselector import EVERYTHING, Selector
 from runner.objects import GroupVersionKind, OwnerReference, Raw, Uid, parse_time
 
 __all__ = [
@@ -48,10 +49,12 @@ class Primary:
     deleting: bool = False
     annotations: bytes = b""
     """Digest; empty if there are none, or where their changes do not count."""
+    selected: bool = True
+    """Whether the watch's selector matches it."""
 
     @classmethod
-    def of(cls, obj: Mapping[str, Any], *, annotations: bool) -> "Primary":
-        """Read a raw object; `annotations` says whether their changes count."""
+    def of(cls, obj: Mapping[str, Any], *, annotations: bool, selector: Selector = EVERYTHING) -> "Primary":
+        """Read a raw object, of which no more than the metadata is needed; `annotations`: their changes count."""
         meta: Mapping[str, Any] = obj.get("metadata") or {}
         counted = meta.get("annotations") if annotations else None
         return cls(
@@ -60,6 +63,7 @@ class Primary:
             created_s=_created_s(meta),
             deleting=bool(meta.get("deletionTimestamp")),
             annotations=_digest(counted) if counted else b"",
+            selected=selector.matches(meta.get("labels") or {}),
         )
 
 
@@ -74,8 +78,12 @@ def changed(old: Primary | None, new: Primary | None) -> bool:
     """Tell whether a primary object should be reconciled after this change.
 
     Creation and deletion always; an update if what its author wrote changed (the generation says so, except for
-    kinds that have none, of which each update counts), or deletion began. A status write of ours does not count.
+    kinds that have none, of which each update counts), deletion began, or it was not selected before. A status write
+    of ours does not count, nor what happens to an object that is not selected, except for its deletion: it may have
+    been selected once, and wait for our finalizer.
     """
+    if new is not None and not (new.selected or new.deleting):
+        return False
     return old is None or new is None or new.generation == 0 or old != new
 
 

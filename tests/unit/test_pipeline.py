@@ -14,6 +14,7 @@ from runner.execution.outcome import RunOutcome, Stats, TaskFailure, Verdict
 from runner.execution.run import RunSpec
 from runner.gateway.access import Access, Grant
 from runner.kube.discovery import NotServed
+from runner.labelselector import Selector
 from runner.objects import ObjectRef, Raw, Resource, RunId
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
@@ -349,6 +350,15 @@ async def test_an_object_that_is_gone_is_forgotten() -> None:
     assert await world.reconcile() == Result.await_change()
     assert world.forgotten == [X]
     assert world.run.specs == []
+
+
+async def test_an_object_that_left_the_selector_is_neither_run_nor_taken_for_gone() -> None:
+    """The informer calls it deleted; what is kept of its runs stays, and its status and finalizers are not ours now."""
+    world = World(selector=Selector.parse({"matchLabels": {"app": "x"}}))
+    before = world.kube.put(X, labels={"app": "y"}, finalizers=["mmontes.io/finalizer"])
+    assert await world.reconcile() == Result.await_change()
+    assert (world.run.specs, world.forgotten, world.kube.writes, world.kube.events) == ([], [], [], [])
+    assert world.kube.objects[X] == before
 
 
 async def test_a_kind_that_is_not_served_is_tried_again() -> None:

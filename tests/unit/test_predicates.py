@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runner.labelselector import Selector
 from runner.objects import GroupVersionKind, OwnerReference, Uid
 from runner.predicates import Dependent, Primary, changed, dependent_changed, dependents_of
 
@@ -73,6 +74,34 @@ def test_annotations_count_where_the_watch_asks_for_them(old, new, expected):
     before = primary(annotations=old, annotations_count=True)
     after = primary(annotations=new, annotations_count=True, resourceVersion="2")
     assert changed(before, after) is expected
+
+
+CHOSEN = Selector.parse({"matchLabels": {"app": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(None, {}, False, id="unselected from the start"),
+        pytest.param({}, {"generation": 2}, False, id="unselected and edited"),
+        pytest.param({"generation": 0}, {"generation": 0}, False, id="unselected, of a kind without generation"),
+        pytest.param({}, {"labels": {"app": "x"}}, True, id="entered"),
+        pytest.param({"labels": {"app": "x"}}, {"labels": {"app": "x", "other": "y"}}, False, id="stayed"),
+        pytest.param({"labels": {"app": "x"}}, {}, False, id="left"),
+        pytest.param({}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, True, id="left before, deletion begins"),
+        pytest.param(None, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, True, id="left and deleted before we came"),
+        pytest.param({}, None, True, id="left and gone"),
+    ],
+)
+def test_an_object_counts_from_when_it_is_selected_and_again_when_it_is_deleted(old, new, expected):
+    """A label is edited without a new generation; and what left the selector may still wait for our finalizer."""
+    before, after = (value if value is None else chosen(**value) for value in (old, new))
+    assert changed(before, after) is expected
+
+
+def chosen(**values: Any) -> Primary:
+    meta = {"name": "a", "namespace": "n", "uid": "u", "generation": 1, **values}
+    return Primary.of({"metadata": meta}, annotations=True, selector=CHOSEN)
 
 
 def test_dependent_of_keeps_what_predicates_and_handlers_need():

@@ -16,7 +16,7 @@ from runner.gateway.access import Grant
 from runner.gateway.answers import Refusal
 from runner.gateway.ownership import Marks, Owner
 from runner.gateway.policy import ApiRequest, Creation
-from runner.kube.client import KubeClient
+from runner.kube.client import METADATA, KubeClient
 from runner.kube.discovery import Discovery, NotServed
 from runner.kube.errors import ApiError, KubeError
 from runner.logs import fields
@@ -30,7 +30,6 @@ OnChild = Callable[[Owner, Resource, str], None]
 """Told that an owner has a child of that resource in that namespace; often, so it must be quick."""
 
 _LISTABLE = frozenset({"get", "list", "watch"})
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9"
 _READ_S = 30.0
 
 
@@ -116,7 +115,7 @@ class Children:
         try:
             async with (
                 asyncio.timeout(_READ_S),
-                self._client.open("GET", request.path, headers={"Accept": _METADATA}) as response,
+                self._client.open("GET", request.path, headers={"Accept": METADATA}) as response,
             ):
                 existing: Raw = json.loads(await response.read())
                 return existing
