@@ -6,10 +6,11 @@ of its text, so that ten thousand of them are cheap. Does not read the cluster.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.fieldpaths import FieldPath
 from runner.labelselector import EVERYTHING, Selector
 from runner.objects import GroupVersionKind, OwnerReference, Raw, Uid, parse_time
 
@@ -98,32 +99,36 @@ class Dependent:
     primary_type: str = ""
     """Value of `PRIMARY_TYPE_ANNOTATION`."""
     digest: bytes = b""
-    """Of everything but the status and what the server counts by itself."""
+    """Of everything but the status, what the server counts by itself, and what is to be ignored."""
     status_digest: bytes = b""
     """Of the status; empty if there is none."""
     finished: str = ""
     """The end it reached, such as `Complete`, `Succeeded` or `Failed`; empty while it may still change by itself."""
 
     @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> "Dependent":
+    def of(cls, obj: Mapping[str, Any], *, ignore: Collection[FieldPath] = ()) -> "Dependent":
+        """Read a raw object; a change of the fields to ignore leaves this equal, unless it is one of its owners."""
         meta: Mapping[str, Any] = obj.get("metadata") or {}
         annotations: Mapping[str, str] = meta.get("annotations") or {}
-        status = obj.get("status")
+        counted = FieldPath.cut(obj, ignore)
+        status = counted.get("status")
         return cls(
             uid=Uid(str(meta.get("uid") or "")),
             owners=tuple(OwnerReference.of(owner) for owner in meta.get("ownerReferences") or ()),
             primary=str(annotations.get(PRIMARY_ANNOTATION) or ""),
             primary_type=str(annotations.get(PRIMARY_TYPE_ANNOTATION) or ""),
-            digest=_digest(_stable(obj)),
+            digest=_digest(_stable(counted)),
             status_digest=_digest(status) if status else b"",
-            finished=_finished(obj),
+            finished=_finished(counted),
         )
 
 
 _NOBODYS = Dependent(uid=Uid(""))
 
 
-def dependents_of(kinds: Iterable[GroupVersionKind]) -> Callable[[Raw], Dependent]:
+def dependents_of(
+    kinds: Iterable[GroupVersionKind], *, ignore: Collection[FieldPath] = ()
+) -> Callable[[Raw], Dependent]:
     """Return the projection for a kind that is watched for the sake of owners of these kinds, in whatever version.
 
     Most Secrets or Pods of a cluster belong to others: all of those are kept as one and the same value, which is no
@@ -132,7 +137,7 @@ def dependents_of(kinds: Iterable[GroupVersionKind]) -> Callable[[Raw], Dependen
     wanted = frozenset((kind.group, kind.kind) for kind in kinds)
 
     def project(obj: Raw) -> Dependent:
-        return _NOBODYS if wanted.isdisjoint(_owner_kinds(obj)) else Dependent.of(obj)
+        return _NOBODYS if wanted.isdisjoint(_owner_kinds(obj)) else Dependent.of(obj, ignore=ignore)
 
     return project
 

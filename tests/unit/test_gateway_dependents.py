@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from runner.fieldpaths import FieldPath
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.ownership import Owner
-from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Resource, Uid, WatchEvent
+from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Raw, Resource, Uid, WatchEvent
 from runner.predicates import Dependent
 from runner.workqueue.lanes import Lane
 
@@ -35,9 +36,13 @@ class Factory:
 
     def __init__(self) -> None:
         self.started: list[tuple[Resource, Callable[[WatchEvent], None]]] = []
+        self.projections: list[Callable[[Raw], Dependent]] = []
 
-    def __call__(self, child: Resource, on_event: Callable[[WatchEvent], None]) -> None:
+    def __call__(
+        self, child: Resource, project: Callable[[Raw], Dependent], on_event: Callable[[WatchEvent], None]
+    ) -> None:
         self.started.append((child, on_event))
+        self.projections.append(project)
 
     @property
     def kinds(self) -> list[str]:
@@ -98,6 +103,21 @@ def test_events_become_keys(
     _, on_event = factory.started[0]
     on_event(WatchEvent(ref=ObjectRef("n", "child"), old=old, new=new))
     assert sorted(queue.keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("ignore", "expected"), [((), [ObjectRef("n", "x")]), ((FieldPath.parse("spec.replicas"),), [])]
+)
+def test_a_change_of_nothing_but_what_is_to_be_ignored_is_no_key(
+    factory: Factory, queue: Queue, ignore: tuple[FieldPath, ...], expected: list[ObjectRef]
+):
+    Dependents([watch(queue, ignore=ignore)], start=factory).observe(OWNER, JOB, "n")
+    owner = OwnerReference(gvk=ECHO, name="x", uid=Uid("u-1")).as_raw()
+    objects = [{"metadata": {"ownerReferences": [owner]}, "spec": {"replicas": count}} for count in (1, 2)]
+    old, new = (factory.projections[0](obj) for obj in objects)
+    _, on_event = factory.started[0]
+    on_event(WatchEvent(ref=ObjectRef("n", "child"), old=old, new=new))
+    assert queue.keys == expected
 
 
 def test_what_was_there_when_the_watch_began_is_no_news_of_the_same_weight(factory: Factory, queue: Queue):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runner.fieldpaths import FieldPath
 from runner.labelselector import Selector
 from runner.objects import GroupVersionKind, OwnerReference, Uid
 from runner.predicates import Dependent, Primary, changed, dependent_changed, dependents_of
@@ -179,6 +180,29 @@ def test_digest_sees_edits_outside_spec():
 def test_finished_names_the_end_of_a_dependent(obj, expected):
     """What `watchDependentStatus: terminal` waits for; a status of an odd shape must not break the informer."""
     assert Dependent.of(obj).finished == expected
+
+
+@pytest.mark.parametrize(
+    ("ignore", "changes"),
+    [
+        ("metadata.annotations['a/b']", {"annotations": {"a/b": "1"}}),
+        ("metadata.annotations", {"annotations": {"a": "1"}}),
+        ("metadata", {"labels": {"a": "1"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        ("status", {"status": COMPLETE}),
+        ("status.conditions", {"status": COMPLETE}),
+    ],
+)
+def test_a_change_of_ignored_fields_only_leaves_a_dependent_as_it_was(ignore, changes):
+    """What an autoscaler or an injector writes is none of the owner's business."""
+    owner = {"apiVersion": "mmontes.io/v1alpha1", "kind": "Echo", "name": "a", "uid": "o"}
+    paths = (FieldPath.parse(ignore),)
+    old = Dependent.of(job(ownerReferences=[owner]), ignore=paths)
+    new = Dependent.of(job(ownerReferences=[owner], **changes), ignore=paths)
+    assert [dependent_changed(old, new, status=rule) for rule in ALL_RULES] == [False] * 3
+    assert new.owners == (OwnerReference.of(owner),), "whose it is must be known whatever is ignored"
+    assert dependent_changed(old, Dependent.of(job(labels={"x": "y"}), ignore=paths), status="false") is (
+        ignore != "metadata"
+    )
 
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")

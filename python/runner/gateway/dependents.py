@@ -1,7 +1,7 @@
 """Watches the kinds that owners have children of, and turns what happens to a child into a look at its owner.
 
 Promises: one watch for each owner kind and child kind, started when the first such child is seen and kept. Does not
-read the cluster itself: the injected `start` runs an informer whose projection is `predicates.Dependent.of`.
+read the cluster itself: the injected `start` runs an informer with the projection and the handler that it is given.
 """
 
 import logging
@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runner import handlers, predicates
+from runner.fieldpaths import FieldPath
 from runner.gateway.ownership import Owner
 from runner.logs import fields
-from runner.objects import GroupVersionKind, ObjectRef, Resource, WatchEvent
-from runner.predicates import DependentStatus
+from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, WatchEvent
+from runner.predicates import Dependent, DependentStatus
 from runner.workqueue.lanes import Lane
 
 __all__ = ["Dependents", "DependentsOf", "Queue", "Start"]
 
 logger = logging.getLogger(__name__)
 
-Start = Callable[[Resource, Callable[[WatchEvent], None]], None]
-"""Begins to watch all objects of a resource, in the namespaces that the operator watches."""
+Start = Callable[[Resource, Callable[[Raw], Dependent], Callable[[WatchEvent], None]], None]
+"""Begins to watch all objects of a resource, in the namespaces that the operator watches; it is given what to keep of
+each, and whom to tell of changes."""
 
 
 class Queue(Protocol):
@@ -41,6 +43,8 @@ class DependentsOf:
     """Which changes of a dependent's status count."""
     cluster_scoped: bool = False
     """Watch cluster-scoped children of namespaced owners too: it takes the right to list them everywhere."""
+    ignore: tuple[FieldPath, ...] = ()
+    """Fields of dependents whose changes do not count."""
 
 
 class Dependents:
@@ -67,7 +71,8 @@ class Dependents:
             return
         self._started.add(key)
         logger.info("dependents are watched", extra=fields(owner=owner.gvk, child=child.gvk))
-        self._start(child, _handler(watch, owner_namespaced=owner.namespaced))
+        project = predicates.dependents_of((watch.gvk,), ignore=watch.ignore)
+        self._start(child, project, _handler(watch, owner_namespaced=owner.namespaced))
 
     def _within_reach(self, watch: DependentsOf, owner: Owner, namespace: str) -> bool:
         if not namespace:

@@ -147,9 +147,10 @@ def dependents_of(
     watches: Sequence[Watch], queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]], shared: Shared
 ) -> Dependents:
     """Changes of what a run made become reconciles of its owner; a kind is watched once the gateway sees a child."""
-    project = predicates.dependents_of(queues)
 
-    def start(child: Resource, on_event: Callable[[WatchEvent], None]) -> None:
+    def start(
+        child: Resource, project: Callable[[Raw], predicates.Dependent], on_event: Callable[[WatchEvent], None]
+    ) -> None:
         shared.watch_kind(child.gvk, project, on_event, all_namespaces=not child.namespaced)
 
     wanted = [
@@ -158,6 +159,7 @@ def dependents_of(
             queue=queues[watch.gvk],
             status=watch.watch_dependent_status,
             cluster_scoped=watch.watch_cluster_scoped_resources,
+            ignore=watch.dependent_ignore,
         )
         for watch in watches
     ]
