@@ -23,6 +23,7 @@ __all__ = [
     "changed",
     "dependent_changed",
     "dependents_of",
+    "stable",
 ]
 
 PRIMARY_ANNOTATION = "operator-sdk/primary-resource"
@@ -117,7 +118,7 @@ class Dependent:
             owners=tuple(OwnerReference.of(owner) for owner in meta.get("ownerReferences") or ()),
             primary=str(annotations.get(PRIMARY_ANNOTATION) or ""),
             primary_type=str(annotations.get(PRIMARY_TYPE_ANNOTATION) or ""),
-            digest=_digest(_stable(counted)),
+            digest=_digest(stable(counted)),
             status_digest=_digest(status) if status else b"",
             finished=_finished(counted),
         )
@@ -176,7 +177,8 @@ def _status_news(old: Dependent | None, new: Dependent, status: DependentStatus)
             return False
 
 
-def _stable(obj: Mapping[str, Any]) -> Raw:
+def stable(obj: Mapping[str, Any]) -> Raw:
+    """Return what of an object somebody wrote: all but the status and what the server counts by itself."""
     # apiVersion and kind never change, and the items of a list may come without them.
     stable = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata", "status")}
     meta: Mapping[str, Any] = obj.get("metadata") or {}

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
+from fakes import FakeClock
 from runner.fieldpaths import FieldPath
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.ownership import Owner
 from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Raw, Resource, Uid, WatchEvent
 from runner.predicates import Dependent
 from runner.workqueue.lanes import Lane
+from runner.workqueue.queue import WorkQueue
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 OTHER = GroupVersionKind("mmontes.io", "v1alpha1", "Other")
@@ -25,9 +27,11 @@ class Queue:
     def __init__(self) -> None:
         self.keys: list[ObjectRef] = []
         self.lanes: list[Lane] = []
+        self.delays: list[float] = []
 
-    def add(self, key: ObjectRef, lane: Lane) -> None:
+    def add_after(self, key: ObjectRef, seconds: float, lane: Lane) -> None:
         self.keys.append(key)
+        self.delays.append(seconds)
         self.lanes.append(lane)
 
 
@@ -127,6 +131,23 @@ def test_what_was_there_when_the_watch_began_is_no_news_of_the_same_weight(facto
     for initial in (True, False):
         on_event(WatchEvent(ref=ObjectRef("n", "c"), old=None, new=dependent(finished="Complete"), initial=initial))
     assert queue.lanes == [Lane.ROUTINE, Lane.CHANGES]
+
+
+async def test_an_owner_that_is_to_wait_is_looked_at_once_when_the_delay_is_over(factory: Factory):
+    """Whatever happens to its children meanwhile; an edit of the owner itself does not wait."""
+    clock = FakeClock()
+    queue: WorkQueue[ObjectRef] = WorkQueue(clock=clock)
+    Dependents(
+        [watch(queue)], start=factory, delay_s=lambda gvk, ref: 5.0 if (gvk, ref.name) == (ECHO, "x") else 0.0
+    ).observe(OWNER, JOB, "n")
+    _, on_event = factory.started[0]
+    for number in range(3):
+        on_event(WatchEvent(ref=ObjectRef("n", "c"), old=dependent(), new=dependent(str(number + 2))))
+        await clock.advance(1)
+    on_event(WatchEvent(ref=ObjectRef("n", "d"), old=dependent(owner="y"), new=dependent("2", owner="y")))
+    assert (await queue.get(), len(queue), queue.delayed) == (ObjectRef("n", "y"), 0, 1)
+    await clock.advance(2)
+    assert (await queue.get(), len(queue), queue.delayed) == (ObjectRef("n", "x"), 0, 0)
 
 
 def test_an_owner_in_another_namespace_is_found_by_annotations(factory: Factory, queue: Queue):

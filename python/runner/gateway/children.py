@@ -82,19 +82,25 @@ class Children:
         kept = ownership.kept_marks(existing, grant.owner, marks)
         return Prepared(body=body) if kept is None else _with_marks(body, content_type, kept)
 
-    async def seen(self, grant: Grant, request: ApiRequest, answer: Raw | None, *, marked: bool) -> None:
-        """Tell of a child, if a successful answer shows one: by what was sent, or by the mark it carries."""
+    async def seen(self, grant: Grant, request: ApiRequest, answer: Raw | None, *, marked: bool) -> Resource | None:
+        """Tell of a child, if a successful answer shows one: by what was sent, or by the mark it carries.
+
+        Returns:
+            Its kind, if that is one which is watched.
+        """
         if not marked and (answer is None or ownership.held_marks(answer, grant.owner) is None):
-            return
+            return None
         if grant.dry_run and request.is_write:
-            return  # nothing is there
+            return None  # nothing is there
         try:
             resource = await self._discovery.by_plural(request.group, request.version, request.plural)
         except (NotServed, KubeError) as error:
             logger.warning("a child is not watched", extra=fields(kind=request.plural, error=error))
-            return
-        if grant.watches(resource.gvk) and resource.verbs >= _LISTABLE:
-            self._on_child(grant.owner, resource, request.namespace)
+            return None
+        if not (grant.watches(resource.gvk) and resource.verbs >= _LISTABLE):
+            return None
+        self._on_child(grant.owner, resource, request.namespace)
+        return resource
 
     async def _resource(self, request: ApiRequest) -> Resource | None:
         group, version, plural = request.group, request.version, request.plural

@@ -29,7 +29,7 @@ each, and whom to tell of changes."""
 class Queue(Protocol):
     """Where keys of owners go."""
 
-    def add(self, key: ObjectRef, lane: Lane) -> None: ...
+    def add_after(self, key: ObjectRef, seconds: float, lane: Lane) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +51,21 @@ class Dependents:
     """All watches of dependents. `observe` is what the gateway's `on_child` calls."""
 
     def __init__(
-        self, watches: Iterable[DependentsOf], *, start: Start, namespaces: Collection[str] = frozenset()
+        self,
+        watches: Iterable[DependentsOf],
+        *,
+        start: Start,
+        namespaces: Collection[str] = frozenset(),
+        delay_s: Callable[[GroupVersionKind, ObjectRef], float] = lambda _gvk, _ref: 0.0,
     ) -> None:
         """Args:
         namespaces: those the operator watches; children in others are not heard of. Empty: all.
+        delay_s: how long an owner waits before it is looked at for the sake of its children.
         """
         self._watches = {watch.gvk: watch for watch in watches}
         self._start = start
         self._namespaces = frozenset(namespaces)
+        self._delay_s = delay_s
         self._started: set[tuple[GroupVersionKind, GroupVersionKind]] = set()
 
     def observe(self, owner: Owner, child: Resource, namespace: str) -> None:
@@ -72,19 +79,18 @@ class Dependents:
         self._started.add(key)
         logger.info("dependents are watched", extra=fields(owner=owner.gvk, child=child.gvk))
         project = predicates.dependents_of((watch.gvk,), ignore=watch.ignore)
-        self._start(child, project, _handler(watch, owner_namespaced=owner.namespaced))
+        self._start(child, project, self._handler(watch, owner_namespaced=owner.namespaced))
 
     def _within_reach(self, watch: DependentsOf, owner: Owner, namespace: str) -> bool:
         if not namespace:
             return watch.cluster_scoped or not owner.namespaced
         return not self._namespaces or namespace in self._namespaces
 
+    def _handler(self, watch: DependentsOf, *, owner_namespaced: bool) -> Callable[[WatchEvent], None]:
+        def handle(event: WatchEvent) -> None:
+            if not predicates.dependent_changed(event.old, event.new, status=watch.status):
+                return
+            for ref in handlers.owners_in_event(event, watch.gvk, owner_namespaced=owner_namespaced):
+                watch.queue.add_after(ref, self._delay_s(watch.gvk, ref), handlers.lane_of(event))
 
-def _handler(watch: DependentsOf, *, owner_namespaced: bool) -> Callable[[WatchEvent], None]:
-    def handle(event: WatchEvent) -> None:
-        if not predicates.dependent_changed(event.old, event.new, status=watch.status):
-            return
-        for ref in handlers.owners_in_event(event, watch.gvk, owner_namespaced=owner_namespaced):
-            watch.queue.add(ref, handlers.lane_of(event))
-
-    return handle
+        return handle

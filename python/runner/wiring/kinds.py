@@ -144,7 +144,11 @@ def primaries_of(watch: Watch, queue: WorkQueue[ObjectRef], shared: Shared) -> l
 
 
 def dependents_of(
-    watches: Sequence[Watch], queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]], shared: Shared
+    watches: Sequence[Watch],
+    queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]],
+    shared: Shared,
+    *,
+    delay_s: Callable[[GroupVersionKind, ObjectRef], float],
 ) -> Dependents:
     """Changes of what a run made become reconciles of its owner; a kind is watched once the gateway sees a child."""
 
@@ -163,7 +167,7 @@ def dependents_of(
         )
         for watch in watches
     ]
-    return Dependents(wanted, start=start, namespaces=shared.settings.watch_namespaces)
+    return Dependents(wanted, start=start, namespaces=shared.settings.watch_namespaces, delay_s=delay_s)
 
 
 def discovery_memory(shared: Shared) -> DiscoveryMemory:
