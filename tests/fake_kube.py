@@ -214,6 +214,7 @@ class FakeKube:
         limit: int = 500,
         continue_token: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
     ) -> ListPage:
         self._note(Call(verb="list", at=self._clock.monotonic(), limit=limit, continue_token=continue_token))
         await asyncio.sleep(0)
@@ -231,7 +232,7 @@ class FakeKube:
         found = [obj for _, obj in sorted(snapshot.items()) if matches(obj)]
         end = start + limit if limit else len(found)
         return ListPage(
-            items=copy.deepcopy(found[start:end]),
+            items=[_metadata_of(obj) if metadata_only else copy.deepcopy(obj) for obj in found[start:end]],
             resource_version=str(version),
             continue_token=f"{version}:{end}" if end < len(found) else "",
         )
@@ -243,6 +244,7 @@ class FakeKube:
         resource_version: str,
         namespace: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
         timeout_s: int,
         read_timeout_s: float,
     ) -> AsyncIterator[tuple[str, Raw]]:
@@ -260,7 +262,7 @@ class FakeKube:
         self._streams.append(stream)
         try:
             async for kind, obj in self._stream(stream, matches, now, timeout_s, read_timeout_s):
-                yield kind, obj
+                yield kind, _metadata_of(obj) if metadata_only else obj
         except _End:
             return
         finally:
@@ -354,6 +356,15 @@ class FakeKube:
             self._waiters.discard(woken)
             timer.cancel()
             await asyncio.wait({timer})
+
+
+def _metadata_of(obj: Raw) -> Raw:
+    """The object as those get it who ask for metadata only: of a list and of a watch alike, with a kind."""
+    return {
+        "apiVersion": "meta.k8s.io/v1",
+        "kind": "PartialObjectMetadata",
+        "metadata": copy.deepcopy(obj["metadata"]),
+    }
 
 
 def _next_bookmark(now: float, end: float) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Requirement", "Selector", "SelectorError"]
+__all__ = ["EVERYTHING", "Requirement", "Selector", "SelectorError"]
 
 
 class SelectorError(ValueError):
@@ -92,6 +92,8 @@ class Selector:
     def __str__(self) -> str:
         return ",".join(str(requirement) for requirement in self.requirements)
 
+
+EVERYTHING = Selector()
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")

@@ -6,10 +6,12 @@ of its text, so that ten thousand of them are cheap. Does not read the cluster.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from runner.fieldpaths import FieldPath
+from runner.labelselector import EVERYTHING, Selector
 from runner.objects import GroupVersionKind, OwnerReference, Raw, Uid, parse_time
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "changed",
     "dependent_changed",
     "dependents_of",
+    "stable",
 ]
 
 PRIMARY_ANNOTATION = "operator-sdk/primary-resource"
@@ -48,10 +51,12 @@ class Primary:
     deleting: bool = False
     annotations: bytes = b""
     """Digest; empty if there are none, or where their changes do not count."""
+    selected: bool = True
+    """Whether the watch's selector matches it."""
 
     @classmethod
-    def of(cls, obj: Mapping[str, Any], *, annotations: bool) -> "Primary":
-        """Read a raw object; `annotations` says whether their changes count."""
+    def of(cls, obj: Mapping[str, Any], *, annotations: bool, selector: Selector = EVERYTHING) -> "Primary":
+        """Read a raw object, of which no more than the metadata is needed; `annotations`: their changes count."""
         meta: Mapping[str, Any] = obj.get("metadata") or {}
         counted = meta.get("annotations") if annotations else None
         return cls(
@@ -60,6 +65,7 @@ class Primary:
             created_s=_created_s(meta),
             deleting=bool(meta.get("deletionTimestamp")),
             annotations=_digest(counted) if counted else b"",
+            selected=selector.matches(meta.get("labels") or {}),
         )
 
 
@@ -74,8 +80,12 @@ def changed(old: Primary | None, new: Primary | None) -> bool:
     """Tell whether a primary object should be reconciled after this change.
 
     Creation and deletion always; an update if what its author wrote changed (the generation says so, except for
-    kinds that have none, of which each update counts), or deletion began. A status write of ours does not count.
+    kinds that have none, of which each update counts), deletion began, or it was not selected before. A status write
+    of ours does not count, nor what happens to an object that is not selected, except for its deletion: it may have
+    been selected once, and wait for our finalizer.
     """
+    if new is not None and not (new.selected or new.deleting):
+        return False
     return old is None or new is None or new.generation == 0 or old != new
 
 
@@ -90,32 +100,36 @@ class Dependent:
     primary_type: str = ""
     """Value of `PRIMARY_TYPE_ANNOTATION`."""
     digest: bytes = b""
-    """Of everything but the status and what the server counts by itself."""
+    """Of everything but the status, what the server counts by itself, and what is to be ignored."""
     status_digest: bytes = b""
     """Of the status; empty if there is none."""
     finished: str = ""
     """The end it reached, such as `Complete`, `Succeeded` or `Failed`; empty while it may still change by itself."""
 
     @classmethod
-    def of(cls, obj: Mapping[str, Any]) -> "Dependent":
+    def of(cls, obj: Mapping[str, Any], *, ignore: Collection[FieldPath] = ()) -> "Dependent":
+        """Read a raw object; a change of the fields to ignore leaves this equal, unless it is one of its owners."""
         meta: Mapping[str, Any] = obj.get("metadata") or {}
         annotations: Mapping[str, str] = meta.get("annotations") or {}
-        status = obj.get("status")
+        counted = FieldPath.cut(obj, ignore)
+        status = counted.get("status")
         return cls(
             uid=Uid(str(meta.get("uid") or "")),
             owners=tuple(OwnerReference.of(owner) for owner in meta.get("ownerReferences") or ()),
             primary=str(annotations.get(PRIMARY_ANNOTATION) or ""),
             primary_type=str(annotations.get(PRIMARY_TYPE_ANNOTATION) or ""),
-            digest=_digest(_stable(obj)),
+            digest=_digest(stable(counted)),
             status_digest=_digest(status) if status else b"",
-            finished=_finished(obj),
+            finished=_finished(counted),
         )
 
 
 _NOBODYS = Dependent(uid=Uid(""))
 
 
-def dependents_of(kinds: Iterable[GroupVersionKind]) -> Callable[[Raw], Dependent]:
+def dependents_of(
+    kinds: Iterable[GroupVersionKind], *, ignore: Collection[FieldPath] = ()
+) -> Callable[[Raw], Dependent]:
     """Return the projection for a kind that is watched for the sake of owners of these kinds, in whatever version.
 
     Most Secrets or Pods of a cluster belong to others: all of those are kept as one and the same value, which is no
@@ -124,7 +138,7 @@ def dependents_of(kinds: Iterable[GroupVersionKind]) -> Callable[[Raw], Dependen
     wanted = frozenset((kind.group, kind.kind) for kind in kinds)
 
     def project(obj: Raw) -> Dependent:
-        return _NOBODYS if wanted.isdisjoint(_owner_kinds(obj)) else Dependent.of(obj)
+        return _NOBODYS if wanted.isdisjoint(_owner_kinds(obj)) else Dependent.of(obj, ignore=ignore)
 
     return project
 
@@ -163,7 +177,8 @@ def _status_news(old: Dependent | None, new: Dependent, status: DependentStatus)
             return False
 
 
-def _stable(obj: Mapping[str, Any]) -> Raw:
+def stable(obj: Mapping[str, Any]) -> Raw:
+    """Return what of an object somebody wrote: all but the status and what the server counts by itself."""
     # apiVersion and kind never change, and the items of a list may come without them.
     stable = {key: value for key, value in obj.items() if key not in ("apiVersion", "kind", "metadata", "status")}
     meta: Mapping[str, Any] = obj.get("metadata") or {}

@@ -24,7 +24,7 @@ from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError
 from runner.logs import fields
 from runner.objects import Meta, ObjectRef, Raw, Resource, RunId
-from runner.recorder import Notice, Recorder, notices_of
+from runner.recorder import Notice, Recorder, notices_of, notices_of_loops
 from runner.results import ReconcileError, Result, TerminalError
 from runner.statuswriter import StatusWriter
 from runner.usermetrics import door as usermetricshttp
@@ -134,6 +134,7 @@ class Reconciler:
             spec = self._spec(run_id, meta, plan, variables, access)
             outcome = await self._run(resource, obj, spec)
         logger.info("run finished", extra=_summary(self._watch, meta, outcome))
+        await self._recorder.record(self._watch.gvk, meta, notices_of_loops(access.usage.loops))
         if finalizing and outcome.succeeded:
             await self._remove_finalizer(resource, meta)
             return Result.await_change()
@@ -186,10 +187,12 @@ class Reconciler:
             owner_ref=meta.ref,
             owner_uid=meta.uid,
             owner_namespaced=resource.namespaced,
+            owner_generation=meta.generation,
             inject_owner=self._defaults.inject_owner,
             controller_reference=self._watch.controller_reference,
             watch_dependents=self._watch.watch_dependent_resources,
             blacklist=self._watch.blacklist,
+            dependent_ignore=self._watch.dependent_ignore,
             dry_run=False,
         )
         access = self._gateway.grant(grant)

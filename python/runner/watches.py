@@ -16,6 +16,7 @@ import yaml
 
 from runner.content import Content, SearchPath, known_roles
 from runner.durations import parse_duration
+from runner.fieldpaths import FieldPath
 from runner.labelselector import Selector
 from runner.objects import GroupVersionKind
 
@@ -70,6 +71,8 @@ class Watch:
     """Names of the only variables a run inherits; `None`: all but a deny list."""
     watch_dependent_status: DependentStatus = "false"
     """Whether a dependent's status counts as a change: never, when it reaches its end, or always."""
+    dependent_ignore: tuple[FieldPath, ...] = ()
+    """Fields of dependents whose changes do not count."""
     controller_reference: bool = False
     """Owner references carry `controller` and `blockOwnerDeletion`."""
     max_concurrent_reconciles: int | None = None
@@ -206,6 +209,7 @@ def _watch(fields: _Fields, search: SearchPath) -> Watch:
         run_timeout_s=fields.read("runTimeout", _duration, None) or None,
         run_env=fields.read("runEnv", _names, None),
         watch_dependent_status=fields.read("watchDependentStatus", _dependent_status, "false"),
+        dependent_ignore=_field_paths(fields, "dependentIgnore"),
         controller_reference=fields.read("controllerReference", _boolean, False),
         max_concurrent_reconciles=fields.read("maxConcurrentReconciles", _count, None) or None,
         warm_modules=fields.read("warmModules", _boolean, True),
@@ -245,6 +249,17 @@ def _finalizer(fields: _Fields | None, search: SearchPath) -> Finalizer | None:
         fields.problem("", "needs a role, a playbook or vars, or it would do nothing")
     fields.finish()
     return Finalizer(name=name, content=content, vars=variables)
+
+
+def _field_paths(fields: _Fields, key: str) -> tuple[FieldPath, ...]:
+    paths = []
+    values: list[Any] = fields.read(key, _list, [])
+    for index, value in enumerate(values):
+        try:
+            paths.append(FieldPath.parse(_text(value)))
+        except ValueError as error:
+            fields.problem(f"{key}[{index}]", str(error))
+    return tuple(paths)
 
 
 def _refuse_duplicates(watches: list[Watch], name: str, report: _Report) -> None:
@@ -295,6 +310,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"must be a mapping, found {_describe(value)}")  # noqa: TRY004
     return {str(key): entry for key, entry in value.items()}
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"must be a list, found {_describe(value)}")  # noqa: TRY004
+    return value
 
 
 def _names(value: Any) -> tuple[str, ...]:

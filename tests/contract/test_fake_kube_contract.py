@@ -219,6 +219,33 @@ async def test_a_selector_filters_lists_and_watches(world):
     assert [event[:2] for event in seen] == [("DELETED", "a"), ("ADDED", "b"), ("MODIFIED", "b")]
 
 
+async def test_of_objects_that_are_asked_for_as_metadata_comes_nothing_else(world):
+    """In lists, in watches and in the last word of what is gone; each says itself what it is."""
+    await world.put("a", k="1", labels={"l": "x"})
+    page = await world.client.list_page(CONFIG_MAPS, namespace=world.namespace, metadata_only=True)
+    await world.put("a", k="2", labels={"l": "y"})
+    await world.delete("a")
+    stream = world.client.watch(
+        CONFIG_MAPS,
+        resource_version=page.resource_version,
+        namespace=world.namespace,
+        metadata_only=True,
+        timeout_s=1,
+        read_timeout_s=30.0,
+    )
+    seen = [("LISTED", obj) for obj in page.items] + [event async for event in stream]
+    seen = [(kind, obj) for kind, obj in seen if kind != "BOOKMARK" and obj["metadata"]["name"] == "a"]
+    assert [(kind, obj["metadata"]["labels"]) for kind, obj in seen] == [
+        ("LISTED", {"l": "x"}),
+        ("MODIFIED", {"l": "y"}),
+        ("DELETED", {"l": "y"}),
+    ]
+    for _, obj in seen:
+        assert set(obj) == {"apiVersion", "kind", "metadata"}
+        assert (obj["apiVersion"], obj["kind"]) == ("meta.k8s.io/v1", "PartialObjectMetadata")
+        assert {"name", "namespace", "uid", "resourceVersion"} <= set(obj["metadata"])
+
+
 async def test_a_bookmark_comes_before_the_end_of_a_watch_with_news(world):
     """With the latest version, so that the next watch goes on from there."""
     _, version = await names_and_version(world)

@@ -237,8 +237,7 @@ async def test_definitions_are_read_as_metadata_only(control_plane: "ControlPlan
     """A hundred definitions with their schemas would be a hundred megabytes."""
     user = f"metadata-{door.namespace}"
     async with Api(control_plane.user_kubeconfig(user, ("system:masters",))) as api:
-        client = definitions.metadata_only(api.client)
-        page = await client.list_page(definitions.DEFINING[0])
+        page = await api.client.list_page(definitions.DEFINING[0], metadata_only=True)
         assert "echos.mmontes.io" in {item["metadata"]["name"] for item in page.items}
         assert all(set(item) <= {"kind", "apiVersion", "metadata"} for item in page.items)
 

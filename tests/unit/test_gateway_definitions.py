@@ -161,8 +161,8 @@ async def test_only_metadata_is_asked_for_in_the_one_form_that_each_request_take
     async with rig.watching():
         await eventually(lambda: len(rig.server.accepted) == 2)
     assert rig.server.accepted == [
-        ("list", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
-        ("watch", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
+        ("list", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;q=0.9"),
+        ("watch", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9"),
     ]
 
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from fakes import FakeClock
+from runner.fieldpaths import FieldPath
 from runner.gateway.dependents import Dependents, DependentsOf
 from runner.gateway.ownership import Owner
-from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Resource, Uid, WatchEvent
+from runner.objects import GroupVersionKind, ObjectRef, OwnerReference, Raw, Resource, Uid, WatchEvent
 from runner.predicates import Dependent
 from runner.workqueue.lanes import Lane
+from runner.workqueue.queue import WorkQueue
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 OTHER = GroupVersionKind("mmontes.io", "v1alpha1", "Other")
@@ -24,9 +27,11 @@ class Queue:
     def __init__(self) -> None:
         self.keys: list[ObjectRef] = []
         self.lanes: list[Lane] = []
+        self.delays: list[float] = []
 
-    def add(self, key: ObjectRef, lane: Lane) -> None:
+    def add_after(self, key: ObjectRef, seconds: float, lane: Lane) -> None:
         self.keys.append(key)
+        self.delays.append(seconds)
         self.lanes.append(lane)
 
 
@@ -35,9 +40,13 @@ class Factory:
 
     def __init__(self) -> None:
         self.started: list[tuple[Resource, Callable[[WatchEvent], None]]] = []
+        self.projections: list[Callable[[Raw], Dependent]] = []
 
-    def __call__(self, child: Resource, on_event: Callable[[WatchEvent], None]) -> None:
+    def __call__(
+        self, child: Resource, project: Callable[[Raw], Dependent], on_event: Callable[[WatchEvent], None]
+    ) -> None:
         self.started.append((child, on_event))
+        self.projections.append(project)
 
     @property
     def kinds(self) -> list[str]:
@@ -100,6 +109,21 @@ def test_events_become_keys(
     assert sorted(queue.keys) == expected
 
 
+@pytest.mark.parametrize(
+    ("ignore", "expected"), [((), [ObjectRef("n", "x")]), ((FieldPath.parse("spec.replicas"),), [])]
+)
+def test_a_change_of_nothing_but_what_is_to_be_ignored_is_no_key(
+    factory: Factory, queue: Queue, ignore: tuple[FieldPath, ...], expected: list[ObjectRef]
+):
+    Dependents([watch(queue, ignore=ignore)], start=factory).observe(OWNER, JOB, "n")
+    owner = OwnerReference(gvk=ECHO, name="x", uid=Uid("u-1")).as_raw()
+    objects = [{"metadata": {"ownerReferences": [owner]}, "spec": {"replicas": count}} for count in (1, 2)]
+    old, new = (factory.projections[0](obj) for obj in objects)
+    _, on_event = factory.started[0]
+    on_event(WatchEvent(ref=ObjectRef("n", "child"), old=old, new=new))
+    assert queue.keys == expected
+
+
 def test_what_was_there_when_the_watch_began_is_no_news_of_the_same_weight(factory: Factory, queue: Queue):
     """After a restart each finished Job of ten thousand is seen anew; an edit must not wait behind their owners."""
     Dependents([watch(queue, status="terminal")], start=factory).observe(OWNER, JOB, "n")
@@ -107,6 +131,23 @@ def test_what_was_there_when_the_watch_began_is_no_news_of_the_same_weight(facto
     for initial in (True, False):
         on_event(WatchEvent(ref=ObjectRef("n", "c"), old=None, new=dependent(finished="Complete"), initial=initial))
     assert queue.lanes == [Lane.ROUTINE, Lane.CHANGES]
+
+
+async def test_an_owner_that_is_to_wait_is_looked_at_once_when_the_delay_is_over(factory: Factory):
+    """Whatever happens to its children meanwhile; an edit of the owner itself does not wait."""
+    clock = FakeClock()
+    queue: WorkQueue[ObjectRef] = WorkQueue(clock=clock)
+    Dependents(
+        [watch(queue)], start=factory, delay_s=lambda gvk, ref: 5.0 if (gvk, ref.name) == (ECHO, "x") else 0.0
+    ).observe(OWNER, JOB, "n")
+    _, on_event = factory.started[0]
+    for number in range(3):
+        on_event(WatchEvent(ref=ObjectRef("n", "c"), old=dependent(), new=dependent(str(number + 2))))
+        await clock.advance(1)
+    on_event(WatchEvent(ref=ObjectRef("n", "d"), old=dependent(owner="y"), new=dependent("2", owner="y")))
+    assert (await queue.get(), len(queue), queue.delayed) == (ObjectRef("n", "y"), 0, 1)
+    await clock.advance(2)
+    assert (await queue.get(), len(queue), queue.delayed) == (ObjectRef("n", "x"), 0, 0)
 
 
 def test_an_owner_in_another_namespace_is_found_by_annotations(factory: Factory, queue: Queue):

@@ -327,6 +327,13 @@ class TestOthers:
         assert value(metrics, "ansible_operator_optional_rights_denied_total", right="events") == 1
         assert value(metrics, "ansible_operator_optional_rights_denied_total", right="other") == 1
 
+    def test_writes_that_somebody_undoes_are_there_from_the_start_of_each_kind(self, metrics):
+        metrics.kind(ECHO)
+        name = "ansible_operator_contested_writes_total"
+        assert value(metrics, name, GVK=GVK) == 0
+        metrics.contested(ECHO)
+        assert value(metrics, name, GVK=GVK) == 1
+
     def test_informer(self, metrics):
         observer = metrics.informer(ECHO)
         observer.listed(7, 0.1)

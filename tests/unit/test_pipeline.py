@@ -12,8 +12,11 @@ from fakes import FakeClock, settle
 from runner.content import Content
 from runner.execution.outcome import RunOutcome, Stats, TaskFailure, Verdict
 from runner.execution.run import RunSpec
+from runner.fieldpaths import FieldPath
 from runner.gateway.access import Access, Grant
+from runner.gateway.loopbreaker import Loop
 from runner.kube.discovery import NotServed
+from runner.labelselector import Selector
 from runner.objects import ObjectRef, Raw, Resource, RunId
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
@@ -331,6 +334,20 @@ async def test_text_that_looks_like_a_template_is_warned_of_once_a_generation() 
     assert world.reasons().count("TemplateNotRendered") == 1
 
 
+async def test_a_child_that_is_changed_back_and_forth_is_told_of_whatever_became_of_the_run() -> None:
+    """Where the role's people look: on the resource, and though each single run is a success."""
+    world = World(manage_status=False, dependent_ignore=(FieldPath.parse("spec.replicas"),))
+    world.kube.put(X, generation=3)
+    loop = Loop(child="ConfigMap a/c", fields=("data.colour",), times=5, delay_s=5.0)
+    world.run.during = lambda: world.gateway.open[0].usage.loops.append(loop)
+    await world.reconcile()
+    (event,) = world.kube.events
+    assert (event["type"], event["reason"], event["message"]) == ("Warning", "ChildContested", str(loop))
+    assert event["involvedObject"]["name"] == "x"
+    (grant,) = world.gateway.grants
+    assert (grant.owner_generation, grant.dependent_ignore) == (3, (FieldPath.parse("spec.replicas"),))
+
+
 async def test_requeue_after_beats_the_period() -> None:
     world = World()
     world.kube.put(X, spec={})
@@ -349,6 +366,15 @@ async def test_an_object_that_is_gone_is_forgotten() -> None:
     assert await world.reconcile() == Result.await_change()
     assert world.forgotten == [X]
     assert world.run.specs == []
+
+
+async def test_an_object_that_left_the_selector_is_neither_run_nor_taken_for_gone() -> None:
+    """The informer calls it deleted; what is kept of its runs stays, and its status and finalizers are not ours now."""
+    world = World(selector=Selector.parse({"matchLabels": {"app": "x"}}))
+    before = world.kube.put(X, labels={"app": "y"}, finalizers=["mmontes.io/finalizer"])
+    assert await world.reconcile() == Result.await_change()
+    assert (world.run.specs, world.forgotten, world.kube.writes, world.kube.events) == ([], [], [], [])
+    assert world.kube.objects[X] == before
 
 
 async def test_a_kind_that_is_not_served_is_tried_again() -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from runner.fieldpaths import FieldPath
+from runner.labelselector import Selector
 from runner.objects import GroupVersionKind, OwnerReference, Uid
 from runner.predicates import Dependent, Primary, changed, dependent_changed, dependents_of
 
@@ -73,6 +75,34 @@ def test_annotations_count_where_the_watch_asks_for_them(old, new, expected):
     before = primary(annotations=old, annotations_count=True)
     after = primary(annotations=new, annotations_count=True, resourceVersion="2")
     assert changed(before, after) is expected
+
+
+CHOSEN = Selector.parse({"matchLabels": {"app": "x"}})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(None, {}, False, id="unselected from the start"),
+        pytest.param({}, {"generation": 2}, False, id="unselected and edited"),
+        pytest.param({"generation": 0}, {"generation": 0}, False, id="unselected, of a kind without generation"),
+        pytest.param({}, {"labels": {"app": "x"}}, True, id="entered"),
+        pytest.param({"labels": {"app": "x"}}, {"labels": {"app": "x", "other": "y"}}, False, id="stayed"),
+        pytest.param({"labels": {"app": "x"}}, {}, False, id="left"),
+        pytest.param({}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, True, id="left before, deletion begins"),
+        pytest.param(None, {"deletionTimestamp": "2026-01-01T00:00:00Z"}, True, id="left and deleted before we came"),
+        pytest.param({}, None, True, id="left and gone"),
+    ],
+)
+def test_an_object_counts_from_when_it_is_selected_and_again_when_it_is_deleted(old, new, expected):
+    """A label is edited without a new generation; and what left the selector may still wait for our finalizer."""
+    before, after = (value if value is None else chosen(**value) for value in (old, new))
+    assert changed(before, after) is expected
+
+
+def chosen(**values: Any) -> Primary:
+    meta = {"name": "a", "namespace": "n", "uid": "u", "generation": 1, **values}
+    return Primary.of({"metadata": meta}, annotations=True, selector=CHOSEN)
 
 
 def test_dependent_of_keeps_what_predicates_and_handlers_need():
@@ -150,6 +180,29 @@ def test_digest_sees_edits_outside_spec():
 def test_finished_names_the_end_of_a_dependent(obj, expected):
     """What `watchDependentStatus: terminal` waits for; a status of an odd shape must not break the informer."""
     assert Dependent.of(obj).finished == expected
+
+
+@pytest.mark.parametrize(
+    ("ignore", "changes"),
+    [
+        ("metadata.annotations['a/b']", {"annotations": {"a/b": "1"}}),
+        ("metadata.annotations", {"annotations": {"a": "1"}}),
+        ("metadata", {"labels": {"a": "1"}, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+        ("status", {"status": COMPLETE}),
+        ("status.conditions", {"status": COMPLETE}),
+    ],
+)
+def test_a_change_of_ignored_fields_only_leaves_a_dependent_as_it_was(ignore, changes):
+    """What an autoscaler or an injector writes is none of the owner's business."""
+    owner = {"apiVersion": "mmontes.io/v1alpha1", "kind": "Echo", "name": "a", "uid": "o"}
+    paths = (FieldPath.parse(ignore),)
+    old = Dependent.of(job(ownerReferences=[owner]), ignore=paths)
+    new = Dependent.of(job(ownerReferences=[owner], **changes), ignore=paths)
+    assert [dependent_changed(old, new, status=rule) for rule in ALL_RULES] == [False] * 3
+    assert new.owners == (OwnerReference.of(owner),), "whose it is must be known whatever is ignored"
+    assert dependent_changed(old, Dependent.of(job(labels={"x": "y"}), ignore=paths), status="false") is (
+        ignore != "metadata"
+    )
 
 
 ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.content import Content, SearchPath
+from runner.fieldpaths import FieldPath
 from runner.objects import GroupVersionKind
 from runner.watches import Loaded, WatchesError, load, parse
 
@@ -69,6 +70,7 @@ def test_every_key_is_read(search: SearchPath) -> None:
           runTimeout: 10m
           runEnv: [HOME]
           watchDependentStatus: terminal
+          dependentIgnore: [status, 'metadata.annotations["x"]']
           controllerReference: true
           maxConcurrentReconciles: 2
           warmModules: false
@@ -92,6 +94,7 @@ def test_every_key_is_read(search: SearchPath) -> None:
     assert watch.run_timeout_s == 600
     assert watch.run_env == ("HOME",)
     assert watch.watch_dependent_status == "terminal"
+    assert watch.dependent_ignore == (FieldPath(("status",)), FieldPath(("metadata", "annotations", "x")))
     assert watch.controller_reference is True
     assert watch.max_concurrent_reconciles == 2
     assert watch.warm_modules is False
@@ -122,6 +125,24 @@ def test_all_problems_are_reported_at_once_and_by_path(search: SearchPath) -> No
     assert any(line.startswith("watches.yaml[6].finalizer.role: no such role 'nowhere'") for line in found)
     assert "watches.yaml[7]: must be a mapping, found str 'just text'" in found
     assert "watches.yaml[1].kind: mmontes.io/v1alpha1, Kind=Echo is watched by watches.yaml[0] already" in found
+
+
+def test_each_bad_path_of_a_field_is_named(search: SearchPath) -> None:
+    """A path that nobody can read would ignore nothing, and its author would look elsewhere for the reason."""
+    remedy = """write it like spec.replicas, metadata.annotations["a/b"] or spec.containers[*].image"""
+    assert problems(
+        """
+        - {version: v1, kind: Pod, role: echo, dependentIgnore: [spec.replicas, 'spec..x', 3, '[0]', 'a["b]']}
+        - {version: v1, kind: Job, role: echo, dependentIgnore: status}
+        """,
+        search,
+    ) == [
+        f"watches.yaml[0].dependentIgnore[1]: 'spec..x' cannot be read from '..x' on; {remedy}",
+        "watches.yaml[0].dependentIgnore[2]: must be text, found int 3",
+        f"watches.yaml[0].dependentIgnore[3]: '[0]' does not begin with the name of a field; {remedy}",
+        f"watches.yaml[0].dependentIgnore[4]: 'a[\"b]' cannot be read from '[\"b]' on; {remedy}",
+        "watches.yaml[1].dependentIgnore: must be a list, found str 'status'",
+    ]
 
 
 @pytest.mark.parametrize("value", ["10 minutes", "-5s", "1d"])

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from runner.fieldpaths import FieldPath
 from runner.gateway import connections
 from runner.gateway.answers import Refusal
 from runner.gateway.discovery import Question
+from runner.gateway.loopbreaker import Loop
 from runner.gateway.ownership import Owner
 from runner.gateway.policy import Restriction
 from runner.objects import GroupVersionKind, ObjectRef, RunId, Uid
@@ -24,6 +26,8 @@ __all__ = ["Access", "Grant", "Registry", "Session", "Usage", "kubeconfig"]
 
 _REMEMBERED = 1000
 """Of each sort of thing, for each run."""
+_SHOWN_BYTES = 1024 * 1024
+"""Of children's texts, for each run."""
 
 
 _EVENT_GROUPS = frozenset({"", "events.k8s.io"})
@@ -38,6 +42,8 @@ class Grant:
     owner_ref: ObjectRef
     owner_uid: Uid
     owner_namespaced: bool
+    owner_generation: int = 0
+    """0: its kind has none."""
     inject_owner: bool = True
     """Mark what the run creates as the owner's."""
     controller_reference: bool = False
@@ -45,6 +51,8 @@ class Grant:
     watch_dependents: bool = True
     blacklist: frozenset[GroupVersionKind] = frozenset()
     """Kinds that are never watched as dependents."""
+    dependent_ignore: tuple[FieldPath, ...] = ()
+    """Fields of dependents whose changes do not count."""
     dry_run: bool = False
     """The API server is to store nothing of what the run writes."""
     restriction: Restriction = field(default_factory=Restriction)
@@ -73,6 +81,8 @@ class Usage:
     changed: int = 0
     """Successful writes that changed their object: an update whose answer has the resource version that the run read
     before does not count, one of an object that it never read does. In a dry run: none."""
+    loops: list[Loop] = field(default_factory=list)
+    """What its owner should be told of writes that somebody undoes each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +126,8 @@ class Session:
         self._transports: set[asyncio.Transport] = set()
         self._versions: dict[str, str] = {}
         self._answered: dict[tuple[object, Question], float] = {}
+        self._shown: dict[str, bytes] = {}
+        self._shown_bytes = 0
 
     @contextmanager
     def open(self, transport: asyncio.Transport | None) -> Iterator[None]:
@@ -136,6 +148,15 @@ class Session:
     def saw(self, path: str, version: str) -> bool:
         """Remember an object's resource version; return whether it differs from the one last seen, if any was."""
         return _swap(self._versions, path, version) != version
+
+    def showed(self, child: str, text: bytes) -> bytes | None:
+        """Remember a child as the run saw it now; return how it saw it before, as far as that is still known."""
+        before = self._shown.pop(child, None)
+        self._shown[child] = text
+        self._shown_bytes += len(text) - len(before or b"")
+        while self._shown_bytes > _SHOWN_BYTES:
+            self._shown_bytes -= len(self._shown.pop(next(iter(self._shown))))
+        return before
 
     def answered_at(self, client: object, question: Question) -> float | None:
         """As of when this client was last answered this question; `None`: not yet."""

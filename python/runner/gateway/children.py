@@ -16,7 +16,7 @@ from runner.gateway.access import Grant
 from runner.gateway.answers import Refusal
 from runner.gateway.ownership import Marks, Owner
 from runner.gateway.policy import ApiRequest, Creation
-from runner.kube.client import KubeClient
+from runner.kube.client import METADATA, KubeClient
 from runner.kube.discovery import Discovery, NotServed
 from runner.kube.errors import ApiError, KubeError
 from runner.logs import fields
@@ -30,7 +30,6 @@ OnChild = Callable[[Owner, Resource, str], None]
 """Told that an owner has a child of that resource in that namespace; often, so it must be quick."""
 
 _LISTABLE = frozenset({"get", "list", "watch"})
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9"
 _READ_S = 30.0
 
 
@@ -83,19 +82,25 @@ class Children:
         kept = ownership.kept_marks(existing, grant.owner, marks)
         return Prepared(body=body) if kept is None else _with_marks(body, content_type, kept)
 
-    async def seen(self, grant: Grant, request: ApiRequest, answer: Raw | None, *, marked: bool) -> None:
-        """Tell of a child, if a successful answer shows one: by what was sent, or by the mark it carries."""
+    async def seen(self, grant: Grant, request: ApiRequest, answer: Raw | None, *, marked: bool) -> Resource | None:
+        """Tell of a child, if a successful answer shows one: by what was sent, or by the mark it carries.
+
+        Returns:
+            Its kind, if that is one which is watched.
+        """
         if not marked and (answer is None or ownership.held_marks(answer, grant.owner) is None):
-            return
+            return None
         if grant.dry_run and request.is_write:
-            return  # nothing is there
+            return None  # nothing is there
         try:
             resource = await self._discovery.by_plural(request.group, request.version, request.plural)
         except (NotServed, KubeError) as error:
             logger.warning("a child is not watched", extra=fields(kind=request.plural, error=error))
-            return
-        if grant.watches(resource.gvk) and resource.verbs >= _LISTABLE:
-            self._on_child(grant.owner, resource, request.namespace)
+            return None
+        if not (grant.watches(resource.gvk) and resource.verbs >= _LISTABLE):
+            return None
+        self._on_child(grant.owner, resource, request.namespace)
+        return resource
 
     async def _resource(self, request: ApiRequest) -> Resource | None:
         group, version, plural = request.group, request.version, request.plural
@@ -116,7 +121,7 @@ class Children:
         try:
             async with (
                 asyncio.timeout(_READ_S),
-                self._client.open("GET", request.path, headers={"Accept": _METADATA}) as response,
+                self._client.open("GET", request.path, headers={"Accept": METADATA}) as response,
             ):
                 existing: Raw = json.loads(await response.read())
                 return existing

@@ -5,12 +5,8 @@ definition's text is often a megabyte. Where it may not, memory ages; nothing fa
 """
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
-
-import aiohttp
 
 from runner.clock import Clock
 from runner.gateway.discovery import DiscoveryMemory
@@ -19,7 +15,7 @@ from runner.informer.listwatch import Informer, InformerObserver
 from runner.kube.client import KubeClient
 from runner.objects import GroupVersionKind, Resource, WatchEvent
 
-__all__ = ["DEFINING", "defines_kinds", "informer", "metadata_only"]
+__all__ = ["DEFINING", "defines_kinds", "informer"]
 
 DEFINING = tuple(
     Resource(gvk=GroupVersionKind(group, "v1", kind), plural=f"{kind.lower()}s", namespaced=False)
@@ -31,9 +27,6 @@ DEFINING = tuple(
 """Known here and not asked for: discovery that had to be discovered would help nobody."""
 
 _NAMES = frozenset((resource.gvk.group, resource.plural) for resource in DEFINING)
-_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-_METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""The server takes only this for a list, and only the other for a watch."""
 
 
 def defines_kinds(asked: ApiRequest) -> bool:
@@ -55,7 +48,7 @@ def informer(
 
     Args:
         resource: one of `DEFINING`.
-        client: asked for metadata only.
+        client: what to ask.
         memory: what to tell.
         clock: for the informer.
         rng: for its jitter.
@@ -70,20 +63,16 @@ def informer(
             memory.kinds_changed()
 
     return Informer(
-        metadata_only(client),
+        client,
         _found(resource),
         project=lambda _obj: None,
         on_event=on_event,
         clock=clock,
         rng=rng,
+        metadata_only=True,
         name=str(resource.gvk),
         observer=_Denials(observer, partial(denied, resource.plural)),
     )
-
-
-def metadata_only(client: KubeClient) -> KubeClient:
-    """Return a client that makes another's calls, and asks for no more of each object than its metadata."""
-    return _MetadataOnly(client)
 
 
 def _found(resource: Resource) -> Callable[[], Awaitable[Resource]]:
@@ -91,27 +80,6 @@ def _found(resource: Resource) -> Callable[[], Awaitable[Resource]]:
         return resource
 
     return find
-
-
-class _MetadataOnly(KubeClient):
-    def __init__(self, client: KubeClient) -> None:
-        super().__init__(client.connection, user_agent="", pace=client.pace)
-        self._client = client
-
-    @asynccontextmanager
-    async def open(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        accept = _METADATA if "watch" in (params or {}) else _METADATA_LIST
-        asked = self._client.open(method, path, params=params, headers={**(headers or {}), "Accept": accept}, **options)
-        async with asked as response:
-            yield response
 
 
 class _Denials:

@@ -21,6 +21,7 @@ from runner.gateway import answerbodies, bodies, definitions, policy, relay, tun
 from runner.gateway.access import Access, Grant, Registry, Session, Usage, kubeconfig
 from runner.gateway.answers import Refusal
 from runner.gateway.children import Children, OnChild, Prepared
+from runner.gateway.childwrites import UNGUARDED, ChildWrites, Loops, Sent, Shown
 from runner.gateway.discovery import DiscoveryMemory, Question, Whole
 from runner.gateway.policy import ApiRequest, BadPath, Restriction
 from runner.gateway.upstream import Upstream
@@ -56,6 +57,7 @@ class Gateway:
         check_fence: Callable[[], None],
         on_child: OnChild,
         memory: DiscoveryMemory,
+        loops: Loops = UNGUARDED,
         local: Mapping[str, Local] | None = None,
         observe: Callable[[str, int], None] = lambda _verb, _code: None,
         host: str = "127.0.0.1",
@@ -65,12 +67,15 @@ class Gateway:
         check_fence: raises `Fenced` where the lease is not surely ours.
         on_child: told of each child that a run makes or looks at; see `dependents`.
         memory: answers discovery.
+        loops: told when a run begins, and what it does to its owner's children.
         local: what is answered here and not by the API server, by path.
         observe: told verb and status code of each answer, for metrics.
         port: 0: any that is free.
         """
         self._upstream = Upstream(client, check_fence=check_fence)
         self._children = Children(client, discovery, on_child=on_child)
+        self._loops = loops
+        self._writes = ChildWrites(loops)
         self._memory = memory
         self._local = dict(local or {})
         self._observe = observe
@@ -121,6 +126,7 @@ class Gateway:
 
     def grant(self, grant: Grant) -> Access:
         """Let a run in, until `revoke`."""
+        self._loops.begins(grant.owner, grant.owner_generation)
         return self._registry.issue(grant, host=self._host, port=self._port)
 
     def revoke(self, access: Access) -> None:
@@ -201,14 +207,22 @@ class Gateway:
         finally:
             if definitions.defines_kinds(asked):
                 self._memory.kinds_changed()  # even if the answer was lost, and before the run hears of it
-        look = partial(self._note, session, asked, answer, marked=prepared.marked)
+        sent = Sent(prepared.body, prepared.content_type or kind)
+        look = partial(self._note, session, asked, answer, sent, marked=prepared.marked)
         try:
             return await relay.send_answer(request, answer, is_long=asked.is_long, look=look)
         finally:
             answer.release()  # closes the connection, should there be more to read
 
     async def _note(
-        self, session: Session, asked: ApiRequest, answer: aiohttp.ClientResponse, whole: bytes, *, marked: bool
+        self,
+        session: Session,
+        asked: ApiRequest,
+        answer: aiohttp.ClientResponse,
+        sent: Sent,
+        whole: bytes,
+        *,
+        marked: bool,
     ) -> None:
         """Learn from a whole answer: what changed, whether the kind is served, whether the owner has a child of it."""
         missing = asked.is_resource and answer.status == HTTPStatus.NOT_FOUND
@@ -225,7 +239,9 @@ class Gateway:
         if changed and not session.grant.dry_run:
             session.access.usage.changed += 1
         if marked or obj is not None:
-            await self._children.seen(session.grant, asked, obj, marked=marked)
+            child = await self._children.seen(session.grant, asked, obj, marked=marked)
+            if child is not None and obj is not None:
+                self._writes.saw(session, asked, sent, Shown(child, answer.status, whole, obj))
 
     async def _tunnel(self, session: Session, request: web.BaseRequest, asked: ApiRequest) -> web.StreamResponse:
         answer = await self._upstream.send(

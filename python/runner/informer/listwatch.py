@@ -62,6 +62,7 @@ class Informer[T]:
         rng: random.Random,
         namespace: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
         read_timeout_s: float = 75.0,
         relist_period_s: float | None = 600.0,
         name: str = "",
@@ -71,6 +72,8 @@ class Informer[T]:
         find: which resource to read. Called before each list, so that a kind may come, go or change its plural;
             it should ask the server and not a memory that a 404 proved wrong. Raises `NotServed` or `KubeError`.
         project: what to keep of an object; may read the raw object but not hold on to it.
+        label_selector: an object that it no longer matches is reported as deleted, though it may still be there.
+        metadata_only: `project` is shown no more of an object than that.
         read_timeout_s: silence after which a watch counts as dead and the server is asked. Of a kind without changes
             it may be sound all the same: bookmarks come only where there is something new, so this is routine.
         relist_period_s: seconds after which all is read anew though nothing failed, against events that were lost
@@ -84,6 +87,7 @@ class Informer[T]:
         self._rng = rng
         self._namespace = namespace
         self._label_selector = label_selector
+        self._metadata_only = metadata_only
         self._read_timeout_s = read_timeout_s
         self._relist_period_s = relist_period_s
         self._observer = observer
@@ -189,6 +193,7 @@ class Informer[T]:
             limit=limit,
             continue_token=token,
             label_selector=self._label_selector,
+            metadata_only=self._metadata_only,
         )
         self._contact = self._clock.monotonic()
         for obj in page.items:
@@ -201,7 +206,11 @@ class Informer[T]:
     async def _ask(self, resource: Resource) -> None:
         """Ask whether the server is there and has at least the versions that we have seen; if not, list anew."""
         page = await self._client.list_page(
-            resource, namespace=self._namespace, limit=1, label_selector=self._label_selector
+            resource,
+            namespace=self._namespace,
+            limit=1,
+            label_selector=self._label_selector,
+            metadata_only=self._metadata_only,
         )
         self._contact = self._clock.monotonic()
         self._doubt = False
@@ -225,6 +234,7 @@ class Informer[T]:
                 resource_version=self._position,
                 namespace=self._namespace,
                 label_selector=self._label_selector,
+                metadata_only=self._metadata_only,
                 timeout_s=self._rng.randint(*_WATCH_S),
                 read_timeout_s=self._read_timeout_s,
             ):

@@ -24,11 +24,15 @@ from runner.kube.errors import ApiError, Unreachable
 from runner.kube.once import once
 from runner.objects import ObjectRef, Raw, Resource
 
-__all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "KubeClient", "ListPage", "at_once"]
+__all__ = ["APPLY", "JSON_PATCH", "MERGE_PATCH", "METADATA", "KubeClient", "ListPage", "at_once"]
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9"
+"""Accepts an object's metadata alone, or the whole from a server that knows no better; a list has a form of its own."""
+_METADATA_LIST = METADATA.replace("PartialObjectMetadata", "PartialObjectMetadataList")
+_JSON = "application/json"
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEADLINE_S = 30.0
@@ -92,7 +96,8 @@ class KubeClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Raw | list[Raw] | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         deadline_s: float = _DEADLINE_S,
     ) -> Raw:
         """Send one request and return the decoded answer.
@@ -102,7 +107,7 @@ class KubeClient:
             Unreachable: no whole answer within `deadline_s`.
             Fenced: a write that must not be sent.
         """
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": accept}
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
@@ -211,14 +216,19 @@ class KubeClient:
         limit: int = 500,
         continue_token: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
     ) -> ListPage:
-        """Read one page of all objects, or of one namespace's. The list is consistent: no resource version is sent."""
+        """Read one page of all objects, or of one namespace's. The list is consistent: no resource version is sent.
+
+        With `metadata_only`, the items have no more than that; their kind is then `PartialObjectMetadata`.
+        """
         params = {"limit": str(limit)}
         if continue_token:
             params["continue"] = continue_token
         if label_selector:
             params["labelSelector"] = label_selector
-        answer = await self.request("GET", resource.path(namespace=namespace), params=params)
+        accept = _METADATA_LIST if metadata_only else _JSON
+        answer = await self.request("GET", resource.path(namespace=namespace), params=params, accept=accept)
         meta = answer.get("metadata") or {}
         return ListPage(
             items=answer.get("items") or [],
@@ -233,10 +243,13 @@ class KubeClient:
         resource_version: str,
         namespace: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
         timeout_s: int,
         read_timeout_s: float,
     ) -> AsyncIterator[tuple[str, Raw]]:
         """Yield `(type, object)` of each event, bookmarks included, until the server ends the watch.
+
+        With `metadata_only`, the objects have no more than that; their kind is then `PartialObjectMetadata`.
 
         Raises:
             ApiError: the server refused, or sent an ERROR event (410 among them).
@@ -251,11 +264,10 @@ class KubeClient:
         if label_selector:
             params["labelSelector"] = label_selector
         path = resource.path(namespace=namespace)
+        headers = {"Accept": METADATA if metadata_only else _JSON}
         lines = Lines()
         await self.pace()
-        async with self.open(
-            "GET", path, params=params, headers={"Accept": "application/json"}, read_timeout_s=read_timeout_s
-        ) as response:
+        async with self.open("GET", path, params=params, headers=headers, read_timeout_s=read_timeout_s) as response:
             async for chunk in response.content.iter_any():
                 for line in lines.feed(chunk):
                     event = decode(line)

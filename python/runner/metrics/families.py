@@ -119,6 +119,9 @@ class OperatorFamilies:
         self.discovery = make.counter(
             "gateway_discovery_total", "Discovery by roles, by where the answer came from", "from"
         )
+        self.contested = make.counter(
+            "contested_writes_total", "Writes of roles to children that somebody undoes each time", "GVK"
+        )
         self.denials = make.counter(
             "optional_rights_denied_total", "Refusals where the operator does without a right", "right"
         )

@@ -79,6 +79,7 @@ class Metrics:
 
     def kind(self, gvk: GroupVersionKind) -> RunMetrics:
         """For the reconciler of that kind."""
+        self._operator.contested.labels(GVK=str(gvk))
         return RunMetrics(self._runs, gvk, clock=self._clock)
 
     def informer(self, gvk: GroupVersionKind) -> InformerMetrics:
@@ -109,6 +110,10 @@ class Metrics:
     def discovered(self, source: str) -> None:
         """A role's discovery was answered from `memory`, or by the `server`."""
         self._operator.discovery.labels(known(source, _SOURCES)).inc()
+
+    def contested(self, gvk: GroupVersionKind) -> None:
+        """A role wrote to a child of a resource of this kind, which is watched, what somebody undoes each time."""
+        self._operator.contested.labels(GVK=str(gvk)).inc()
 
     def denied(self, right: str) -> None:
         """A right that the operator can do without was refused: `events`, `dependents` or the like."""

@@ -20,6 +20,7 @@ from runner.informer.listwatch import Informer
 from runner.informer.pool import InformerPool
 from runner.kube.client import KubeClient
 from runner.kube.discovery import Discovery
+from runner.labelselector import EVERYTHING
 from runner.metrics.registry import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId, WatchEvent
 from runner.reconciler import Reconciler, RunDefaults
@@ -64,6 +65,8 @@ class Shared:
         on_event: Callable[[WatchEvent], None],
         *,
         all_namespaces: bool = False,
+        label_selector: str = "",
+        metadata_only: bool = False,
     ) -> list[Informer[T]]:
         """Add the informers of one kind to the pool: one a namespace, or one for all."""
         informers = []
@@ -76,6 +79,8 @@ class Shared:
                 clock=self.clock,
                 rng=self.rng,
                 namespace=namespace,
+                label_selector=label_selector,
+                metadata_only=metadata_only,
                 name=str(gvk),
                 observer=self.metrics.informer(gvk),
             )
@@ -106,20 +111,32 @@ def queue_of(watch: Watch, shared: Shared) -> WorkQueue[ObjectRef]:
 
 
 def primaries_of(watch: Watch, queue: WorkQueue[ObjectRef], shared: Shared) -> list[Informer[predicates.Primary]]:
-    """The informers of the kind that a watch is about."""
+    """The informers of the kind that a watch is about.
+
+    The API server selects, and reports what ceases to match as deleted; whether it was, the reconcile's GET tells.
+    With a finalizer we select ourselves and look at all objects, though at no more than their metadata: one that was
+    selected once and no longer is waits for us when it is deleted.
+    """
 
     def on_event(event: WatchEvent) -> None:
         if predicates.changed(event.old, event.new):
             queue.add(event.ref, handlers.lane_of(event))
 
-    project = partial(predicates.Primary.of, annotations=watch.watch_annotations_changes)
-    informers = shared.watch_kind(watch.gvk, project, on_event)
+    project = partial(predicates.Primary.of, annotations=watch.watch_annotations_changes, selector=watch.selector)
+    finalizes = watch.finalizer is not None
+    informers = shared.watch_kind(
+        watch.gvk,
+        project,
+        on_event,
+        label_selector="" if finalizes else str(watch.selector),
+        metadata_only=finalizes and watch.selector != EVERYTHING,
+    )
 
     def created() -> Iterator[tuple[ObjectRef, int]]:
         for informer in informers:
             for ref in informer.refs():
                 held = informer.get(ref)
-                if held is not None:
+                if held is not None and held.selected:
                     yield ref, held.created_s
 
     shared.metrics.created(watch.gvk, created)
@@ -127,12 +144,17 @@ def primaries_of(watch: Watch, queue: WorkQueue[ObjectRef], shared: Shared) -> l
 
 
 def dependents_of(
-    watches: Sequence[Watch], queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]], shared: Shared
+    watches: Sequence[Watch],
+    queues: Mapping[GroupVersionKind, WorkQueue[ObjectRef]],
+    shared: Shared,
+    *,
+    delay_s: Callable[[GroupVersionKind, ObjectRef], float],
 ) -> Dependents:
     """Changes of what a run made become reconciles of its owner; a kind is watched once the gateway sees a child."""
-    project = predicates.dependents_of(queues)
 
-    def start(child: Resource, on_event: Callable[[WatchEvent], None]) -> None:
+    def start(
+        child: Resource, project: Callable[[Raw], predicates.Dependent], on_event: Callable[[WatchEvent], None]
+    ) -> None:
         shared.watch_kind(child.gvk, project, on_event, all_namespaces=not child.namespaced)
 
     wanted = [
@@ -141,10 +163,11 @@ def dependents_of(
             queue=queues[watch.gvk],
             status=watch.watch_dependent_status,
             cluster_scoped=watch.watch_cluster_scoped_resources,
+            ignore=watch.dependent_ignore,
         )
         for watch in watches
     ]
-    return Dependents(wanted, start=start, namespaces=shared.settings.watch_namespaces)
+    return Dependents(wanted, start=start, namespaces=shared.settings.watch_namespaces, delay_s=delay_s)
 
 
 def discovery_memory(shared: Shared) -> DiscoveryMemory:

@@ -14,6 +14,7 @@ from runner.execution.directory import RunArea, default_base
 from runner.execution.processes import become_subreaper
 from runner.execution.run import Execute
 from runner.execution.warm import WarmExecution
+from runner.gateway.loopbreaker import LoopBreaker
 from runner.gateway.server import Gateway
 from runner.health import Probe, informers_healthy, leader_known, ping
 from runner.informer.listwatch import Informer
@@ -83,13 +84,15 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         names=controller_names(watches),
     )
     queues = {watch.gvk: queue_of(watch, shared) for watch in watches}
+    loops = LoopBreaker(clock=clock, count=metrics.contested)
     door = MetricsDoor(metrics.user)
     gateway = Gateway(
         client,
         shared.discovery,
         check_fence=fence.check,
-        on_child=dependents_of(watches, queues, shared).observe,
+        on_child=dependents_of(watches, queues, shared, delay_s=loops.delay_s).observe,
         memory=discovery_memory(shared),
+        loops=loops,
         local={usermetricshttp.PATH: door},
         observe=metrics.gateway_request,
         port=settings.proxy_port,
