@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "A flag beats its environment variable, which beats the default.",
     )
     settings.add_flags(run)
-    doctor.add_flags(commands.add_parser("doctor", help=doctor.HELP))
+    doctor.add_flags(commands.add_parser("doctor", help=doctor.HELP), operator=run)
     commands.add_parser("version", help="show the versions of the operator, Ansible and the Kubernetes client")
     return parser
 

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TextIO
 
 __all__ = ["HELP", "add_flags", "run"]
 
@@ -32,14 +31,16 @@ exit codes: 0 nothing needs a change, 1 something does, 2 the project cannot be 
 _NOTHING, _SOMETHING, _UNREADABLE = 0, 1, 2
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
+def add_flags(parser: argparse.ArgumentParser, *, operator: argparse.ArgumentParser) -> None:
+    """Make `parser` the command's; `operator` is that of `ansible-operator run`, whose flags are looked up."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description, parser.epilog = _DESCRIPTION, _EPILOG
+    parser.set_defaults(operator=operator)
     parser.add_argument("project", metavar="PROJECT", type=Path, help="directory that holds watches.yaml")
     parser.add_argument("--output", choices=["text", "json"], default="text", help="for people or for programs (text)")
 
 
-def run(parsed: argparse.Namespace, out: TextIO = sys.stdout, problems: TextIO = sys.stderr) -> int:
+def run(parsed: argparse.Namespace) -> int:
     """Examine the project and print the report; return the exit code."""
     # Only this command needs Jinja's parser: the operator neither waits for it nor holds it in memory.
     from runner.doctor import examine, report  # noqa: PLC0415
@@ -47,13 +48,14 @@ def run(parsed: argparse.Namespace, out: TextIO = sys.stdout, problems: TextIO =
     from runner.doctor.project import ProjectError, open_project  # noqa: PLC0415
 
     try:
-        findings = examine.examine(open_project(parsed.project))
+        findings = examine.examine(open_project(parsed.project), parsed.operator)
     except ProjectError as error:
-        print(error, file=problems)
+        print(error, file=sys.stderr)  # noqa: T201 - for whoever started us
         return _UNREADABLE
     if parsed.output == "json":
-        print(report.as_json(str(parsed.project), findings), file=out)
+        shown = report.as_json(str(parsed.project), findings)
     else:
-        colours = out.isatty() and "NO_COLOR" not in os.environ
-        print(report.as_text(str(parsed.project), findings, colours=colours), file=out)
+        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        shown = report.as_text(str(parsed.project), findings, colours=colours)
+    print(shown)  # noqa: T201 - this is the command's output
     return _SOMETHING if worst(findings) in {Severity.ERROR, Severity.CHANGE} else _NOTHING

@@ -1,5 +1,7 @@
 """All rules on one project."""
 
+import argparse
+import re
 from collections.abc import Iterator
 
 from runner.doctor import shipped, variables
@@ -22,13 +24,18 @@ from runner.doctor.rules import (
 __all__ = ["examine"]
 
 
-def examine(project: Project) -> tuple[Finding, ...]:
-    """Return every finding once, in the order of files and lines."""
-    found = {finding.key(): finding for finding in _all(project)}
+def examine(project: Project, flags: argparse.ArgumentParser) -> tuple[Finding, ...]:
+    """Return every finding once, in the order of files and lines.
+
+    Args:
+        project: what was read.
+        flags: the parser of `ansible-operator run`.
+    """
+    found = {finding.key(): finding for finding in _all(project, flags)}
     return tuple(found[key] for key in sorted(found))
 
 
-def _all(project: Project) -> Iterator[Finding]:
+def _all(project: Project, flags: argparse.ArgumentParser) -> Iterator[Finding]:
     known = variables.collect(project)
     there = shipped.look()
     yield from _unread(project)
@@ -42,7 +49,7 @@ def _all(project: Project) -> Iterator[Finding]:
     yield from runtime.check(project)
     yield from molecule.check(project)
     yield from dockerfile.check(project)
-    yield from manifests.check(project)
+    yield from manifests.check(project, flags)
 
 
 def _unread(project: Project) -> Iterator[Finding]:
@@ -51,11 +58,10 @@ def _unread(project: Project) -> Iterator[Finding]:
             place=Place(path), rule="not-read", severity=Severity.INFO,
             what="this was not looked at: it is large, not UTF-8, or may not be read", remedy="look at it yourself",
         )  # fmt: skip
-    in_use = {file.path for file in project.task_files} | {path for path, _ in project.variable_files}
     for path, file in project.yaml.items():
-        # Templates of YAML are no YAML, and lie in many places; a role's own files are read by Ansible as they are.
-        if file.problem and (path in in_use or "/tasks/" in path or "/defaults/" in path or "/handlers/" in path):
+        # Templates of YAML are no YAML, and lie in many places; in these, a file is most likely meant to be read.
+        if file.problem and re.search(r"(^|/)(roles/[^/]+/(tasks|handlers|defaults|vars|meta)|playbooks)/", path):
             yield Finding(
-                place=Place(path, file.problem_line), rule="not-yaml", severity=Severity.ERROR,
-                what=f"this is no YAML: {file.problem[:120]}", remedy="correct it; what follows was not looked at",
+                place=Place(path, file.problem_line), rule="not-read", severity=Severity.INFO,
+                what="this is no YAML, and was not looked at from here on", remedy="look at it yourself",
             )  # fmt: skip

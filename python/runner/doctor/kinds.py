@@ -231,7 +231,18 @@ def _call(expr: nodes.Call, _variables: Variables, _depth: int) -> Kind:
 
 def _either(expr: nodes.And | nodes.Or, variables: Variables, depth: int) -> Kind:
     # Both give one of their operands as it is: the right one whenever the left one lets it come to that.
-    return _any_wrong([kind_of(side, variables, depth) for side in (expr.right, expr.left)])
+    right = expr.right
+    if isinstance(expr, nodes.Or) and isinstance(expr.left, nodes.Not):
+        right = _where_true(right, expr.left.node)  # `not x or (x and y)`
+    return _any_wrong([kind_of(side, variables, depth) for side in (right, expr.left)])
+
+
+def _where_true(expr: nodes.Expr, known: nodes.Expr) -> nodes.Expr:
+    """What is left of a chain of `and` where `known` is true."""
+    if not isinstance(expr, nodes.And):
+        return expr
+    left = _where_true(expr.left, known)
+    return expr.right if left == known else nodes.And(left, expr.right)
 
 
 def _branches(expr: nodes.CondExpr, variables: Variables, depth: int) -> Kind:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class Shipped:
     """Names of modules that are gone, to what ansible-core says about it."""
 
 
+@cache
 def look() -> Shipped:
-    """Look into our own collections, this Python's, and ansible-core."""
+    """Look into our own collections, this Python's, and ansible-core; once, as none of them changes."""
     found: dict[str, str] = {"ansible.builtin": "", "ansible.legacy": ""}
     for directory in _installed():
         for name in collections_in(directory):
@@ -44,8 +46,8 @@ def look() -> Shipped:
     modules = {
         path.stem.removeprefix("_") for place in ("modules", "plugins/action") for path in (core / place).glob("*.py")
     }
-    # Only these and nothing else of a file of 10,000 lines.
-    routing = _load(core / "config" / "ansible_builtin_runtime.yml").get("plugin_routing", {}).get("modules", {})
+    plugins = _load(core / "config" / "ansible_builtin_runtime.yml").get("plugin_routing", {})
+    routing = {**plugins.get("modules", {}), **plugins.get("action", {})}
     return Shipped(
         collections=found,
         modules=frozenset(modules),

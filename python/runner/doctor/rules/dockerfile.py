@@ -16,7 +16,7 @@ _PACKAGES = re.compile(r"(?:^|[;&|(]\s*|\bsudo\s+)(dnf|microdnf|yum|rpm|apk)\s")
 _PIP = re.compile(r"\bpip[0-9.]*\s+install\b(?P<rest>[^;&|]*)")
 _LOCKED = re.compile(r"(?<![\w./-])(ansible-core|ansible-runner|ansible|kubernetes)(?=[=<>~!\[\s'\"]|$)")
 _MAKES_USER = re.compile(r"\b(useradd|adduser)\b(?P<rest>[^;&|]*)")
-_KNOWN_USERS = frozenset({"root", "nobody"})
+_KNOWN_USERS = frozenset({"ansible", "nobody", "root"})
 _BASE_REMEDY = "name this operator's image, as docs/migrating.md shows"
 
 
@@ -51,7 +51,7 @@ def parse(text: str) -> list[Instruction]:
 def check(project: Project) -> Iterator[Finding]:
     for path, text in project.dockerfiles.items():
         instructions = parse(text)
-        ours = _stages(instructions)
+        ours = _stages(instructions, of_operator="watches" in text)
         stage = -1
         made = {name for found in instructions if found.word == "RUN" for name in _users(found.value)}
         for instruction in instructions:
@@ -60,16 +60,18 @@ def check(project: Project) -> Iterator[Finding]:
                 yield from _instruction(path, instruction, made)
 
 
-def _stages(instructions: list[Instruction]) -> list[bool]:
-    """Whether each stage is made of the operator's image; other stages are nobody's business here."""
+def _stages(instructions: list[Instruction], *, of_operator: bool) -> list[bool]:
+    """Whether each stage is made of the operator's image; other stages are nobody's business here.
+
+    An image that only the one who builds names is taken for it in a file that has to do with watches.
+    """
     values = dict(found.value.partition("=")[::2] for found in instructions if found.word == "ARG")
     ours: list[bool] = []
     names: dict[str, bool] = {}
     for found in instructions:
         if found.word == "FROM":
             image, alias = _image(found, values)
-            # An image that only the one who builds names is taken for the operator's, if nothing else is.
-            unknown = image.startswith("$")
+            unknown = of_operator and image.startswith("$")
             ours.append(names.get(image, unknown or _ANY_OPERATOR_IMAGE.search(image) is not None))
             names[alias] = ours[-1]
     return ours

@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from runner import settings
 from runner.doctor.findings import Finding, Place, Severity
 from runner.doctor.project import Project
 from runner.doctor.rules import dockerfile
@@ -20,18 +19,17 @@ _GO_FLAGS = frozenset({
     "--enable-http2", "--leader-elect-resource-lock", "--zap-devel", "--zap-encoder", "--zap-log-level",
     "--zap-stacktrace-level", "--zap-time-encoding",
 })  # fmt: skip
-"""Flags of the Go runtime that are not in `settings`; whether they are accepted by now is asked of the parser."""
+"""Flags that are the Go runtime's alone; whether they are understood is asked of the parser all the same."""
 _LOGGING = "use --log-level=debug|info|warn|error and --log-format=json|console"
 _REMEDIES = {
     "--enable-http2": "remove it: the operator's servers speak HTTP/1.1 alone",
     "--leader-elect-resource-lock": "remove it: the lock is a Lease, as it was there whatever this said",
 }
 _OPERATOR = re.compile(r"operator|manager|^ansible$")
-_PER_KIND_VERBOSITY = re.compile(r"ANSIBLE_VERBOSITY_\w+")
 
 
-def check(project: Project) -> Iterator[Finding]:
-    parser = _parser()
+def check(project: Project, parser: argparse.ArgumentParser) -> Iterator[Finding]:
+    """Hold what is written against the flags of `ansible-operator run`, which the parser knows."""
     for path, document in project.manifests:
         for container in _containers(document):
             yield from _container(path, container, parser)
@@ -46,25 +44,11 @@ def check(project: Project) -> Iterator[Finding]:
                     yield from _flag(Place(path, instruction.line), word, parser)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    settings.add_flags(parser)
-    return parser
-
-
 def _containers(document: Node) -> Iterator[Node]:
-    for pod in (find(document, "spec", "template", "spec"), *_of_bundle(document)):
-        for container in items(find(pod, "containers")):
-            name, image = (str(plain(find(container, key)) or "") for key in ("name", "image"))
-            if "proxy" not in name and _OPERATOR.search(f"{name} {image}"):
-                yield container
-
-
-def _of_bundle(document: Node) -> list[Node]:
-    """Pods of a ClusterServiceVersion."""
-    deployments = items(find(document, "spec", "install", "spec", "deployments"))
-    pods = (find(deployment, "spec", "template", "spec") for deployment in deployments)
-    return [pod for pod in pods if pod is not None]
+    for container in items(find(document, "spec", "template", "spec", "containers")):
+        name, image = (str(plain(find(container, key)) or "") for key in ("name", "image"))
+        if "proxy" not in name and _OPERATOR.search(f"{name} {image}"):
+            yield container
 
 
 def _container(path: str, container: Node, parser: argparse.ArgumentParser) -> Iterator[Finding]:
@@ -106,8 +90,8 @@ def _flag(place: Place, word: str, parser: argparse.ArgumentParser) -> Iterator[
         return
     try:
         _, unknown = parser.parse_known_args([f"{flag}=x"])
-    except (argparse.ArgumentError, argparse.ArgumentTypeError):
-        return
+    except (argparse.ArgumentError, SystemExit):
+        return  # understood, though not with this value
     if unknown:
         logging = flag.startswith("--zap-")
         yield Finding(
@@ -118,17 +102,7 @@ def _flag(place: Place, word: str, parser: argparse.ArgumentParser) -> Iterator[
 
 
 def _variable(place: Place, name: str) -> Iterator[Finding]:
-    if _PER_KIND_VERBOSITY.fullmatch(name):
-        yield Finding(
-            place=place, rule="variable-unread", severity=Severity.CHANGE,
-            what=f"{name} is not read", remedy="use --ansible-verbosity, or the annotation of that name on a resource",
-        )  # fmt: skip
-    elif name == "ANSIBLE_DEBUG_LOGS":
-        yield Finding(
-            place=place, rule="variable-unread", severity=Severity.INFO,
-            what=f"{name} is not read", remedy="use --ansible-log-events=everything",
-        )  # fmt: skip
-    elif name != "KUBECONFIG" and not environment.inherit({name: ""}):
+    if name != "KUBECONFIG" and not environment.inherit({name: ""}):
         yield Finding(
             place=place, rule="variable-kept", severity=Severity.CHANGE,
             what=f"{name} does not reach the roles: it leads round the gateway, or upsets ansible-runner",

@@ -18,7 +18,11 @@ _REMEDY = (
 
 
 def check(project: Project, variables: Variables) -> Iterator[Finding]:
-    data = [resource for resource in variables.resources if resource.mark_unsafe is not False]
+    off = any("--mark-unsafe=false" in text for text in project.texts.values())
+    data = [
+        resource for resource in variables.resources
+        if resource.mark_unsafe is True or (resource.mark_unsafe is None and not off)
+    ]  # fmt: skip
     for resource in data:
         if resource.mark_unsafe is None:
             yield Finding(
@@ -31,7 +35,8 @@ def check(project: Project, variables: Variables) -> Iterator[Finding]:
     for path, document in project.manifests:
         kind = (str(plain(find(document, "apiVersion")) or "").rpartition("/")[0], text_of(find(document, "kind")))
         for resource in data:
-            if kind == (resource.group, resource.kind):
+            # What molecule applies is often a template itself.
+            if kind == (resource.group, resource.kind) and "molecule" not in path.split("/"):
                 yield from _templates(path, find(document, "spec"), resource, "has a template in its spec")
     for resource in data:
         for field in resource.fields.values():
