@@ -12,7 +12,7 @@ DEFAULTS = "roles/memcached/defaults/main.yml"
 FAULTS = {
     "option-removed": "- ansible.builtin.yum_repository:\n    name: x\n    keepcache: '1'\n",
     "option-list": "- include_vars:\n    dir: vars\n    extensions: yml\n",
-    "connection-removed": "- command: x\n  args: {}\n  connection: paramiko\n",
+    "connection-removed": "- command: x\n  delegate_to: there\n  connection: paramiko\n",
     "set-fact-text": "- set_fact:\n    a: 1\n    b: 'yes'\n",
     "range-result": "- debug: {msg: x}\n  when: true\n  loop: '{{ range(0, 3) }}'\n",
     "text-not-data": "- set_fact:\n    a: 1\n    b: '[{{ one }}, {{ two }}]'\n",
@@ -23,7 +23,7 @@ FAULTS = {
 NEAR = {
     "option-removed": "- yum_repository: {name: x, description: keepcache}\n",
     "option-list": "- include_vars: {dir: vars, extensions: [yml]}\n",
-    "connection-removed": "- command: x\n  connection: ssh\n",
+    "connection-removed": "- {command: x, delegate_to: there, connection: ssh}\n- {command: x, connection: paramiko}\n",
     "set-fact-text": "- set_fact: {a: true, b: 'yes, please'}\n- debug: {msg: 'yes'}\n",
     "range-result": "- debug: {msg: x}\n  loop: '{{ range(0, 3) | list }}'\n",
     "text-not-data": "- set_fact: {a: '{{ [one, two] }}', b: '[{{ one }}] said', c: '[plain]'}\n",

@@ -42,7 +42,7 @@ def test_unknown_keys_are_told_with_their_line(tmp_path: Path) -> None:
 
 
 def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
-    assert [line[2:] for line in found(tmp_path, {"watches.yaml": "- a: 1\n- b: [\n"})] == [("watches", "error")]
+    assert found(tmp_path, {"watches.yaml": "- a: 1\n- b: [\n"}) == [("watches.yaml", 3, "watches", "error")]
 
 
 def test_paths_of_the_image_and_roles_of_collections_are_found(tmp_path: Path) -> None:
@@ -298,5 +298,14 @@ def test_a_file_that_cannot_be_read_is_told_and_stops_nothing(tmp_path: Path) ->
     ]
 
 
-def test_an_anchor_that_holds_itself_is_no_trap(tmp_path: Path) -> None:
-    assert found(tmp_path, {TASKS: "&a\n- *a\n"}) == [(TASKS, 1, "not-read", "info")]
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize("text", ["&a\n- *a\n", BOMB, f"- {'[' * 3000}{']' * 3000}\n"])
+def test_files_that_are_made_to_exhaust_a_reader_stop_nothing(tmp_path: Path, text: str) -> None:
+    for path in (TASKS, "watches.yaml", "requirements.yml", "library/x.py"):
+        assert all(line[2] in {"not-read", "plugin-syntax", "watches"} for line in found(tmp_path, {path: text}))
+
+
+def test_an_expression_that_is_nested_too_deeply_is_left_alone(tmp_path: Path) -> None:
+    assert found(tmp_path, {TASKS: f"- debug: {{}}\n  when: {'(' * 3000}x{')' * 3000}\n"}) == []

@@ -23,6 +23,8 @@ _NULL = "tag:yaml.org,2002:null"
 _BOOL = "tag:yaml.org,2002:bool"
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _TRUE = frozenset({"yes", "true", "on"})
+_MAX_NODES = 2_000_000
+_MAX_DEPTH = 100
 _POSITION = re.compile(r"line (\d+), column (\d+)")
 
 
@@ -46,10 +48,8 @@ def read(path: str, text: str) -> YamlFile:
             node: Node | None = loader.get_node()
             if node is None:
                 continue
-            if _holds_itself(node, set()):
-                return YamlFile(
-                    path=path, problem="an anchor that holds itself", problem_line=place_of(path, node).line
-                )
+            if reason := _unfit(node):
+                return YamlFile(path=path, problem=reason, problem_line=place_of(path, node).line)
             documents.append(node)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
@@ -61,13 +61,35 @@ def read(path: str, text: str) -> YamlFile:
     return YamlFile(path=path, documents=tuple(documents))
 
 
-def _holds_itself(node: Node, above: set[int]) -> bool:
-    if isinstance(node, ScalarNode):
-        return False
-    if id(node) in above:
-        return True
-    children = [part for pair in node.value for part in pair] if isinstance(node, MappingNode) else node.value
-    return any(_holds_itself(child, above | {id(node)}) for child in children)
+def _unfit(root: Node) -> str:
+    """Say why a document must not be walked: it holds itself, or is made to exhaust whoever reads it."""
+    weights: dict[int, tuple[int, int]] = {}  # of what is done: nodes with aliases written out, and depth
+    waiting: list[tuple[Node, bool]] = [(root, False)]
+    above: set[int] = set()
+    while waiting:
+        node, seen = waiting.pop()
+        if id(node) in weights:
+            continue
+        children = _children(node)
+        if not seen:
+            if id(node) in above:
+                return "an anchor that holds itself"
+            above.add(id(node))
+            waiting += [(node, True), *((child, False) for child in children)]
+            continue
+        above.discard(id(node))
+        below = [weights[id(child)] for child in children]
+        weights[id(node)] = (1 + sum(size for size, _ in below), 1 + max((depth for _, depth in below), default=0))
+    size, depth = weights[id(root)]
+    if size > _MAX_NODES:
+        return "aliases that make it too large"
+    return f"nested more than {_MAX_DEPTH} levels deep" if depth > _MAX_DEPTH else ""
+
+
+def _children(node: Node) -> list[Node]:
+    if isinstance(node, MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, SequenceNode) else []
 
 
 def place_of(file: str, node: Node) -> Place:

@@ -111,7 +111,9 @@ def _include_vars(path: str, task: Task) -> Iterator[Finding]:
 
 
 def _connection(path: str, task: Task) -> Iterator[Finding]:
-    for found in (task.keyword("connection"), find(task.keyword("vars"), "ansible_connection")):
+    # The inventory says `local` for localhost, which beats the keyword unless the task is for another host.
+    keyword = task.keyword("connection") if task.keyword("delegate_to") is not None else None
+    for found in (keyword, find(task.keyword("vars"), "ansible_connection")):
         if found is not None and short_name(str(plain(found))) in {"paramiko", "paramiko_ssh", "smart"}:
             yield Finding(
                 place=place_of(path, found), rule="connection-removed", severity=Severity.ERROR, remedy="write ssh",

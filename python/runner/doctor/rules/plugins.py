@@ -40,7 +40,7 @@ def check(project: Project, shipped: Shipped) -> Iterator[Finding]:
 def _file(path: str, text: str, shipped: Shipped) -> Iterator[Finding]:
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         yield Finding(
             place=Place(path, getattr(error, "lineno", None) or 1), rule="plugin-syntax", severity=Severity.ERROR,
             what="this is not the Python that ansible-core 2.21 runs in (3.12 or newer)", remedy="correct the syntax",

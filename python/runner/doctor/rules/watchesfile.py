@@ -16,7 +16,6 @@ from runner.doctor.yamlfile import Node, YamlFile, entries, items, place_of, pla
 __all__ = ["check"]
 
 _PATH = re.compile(r"^(?P<file>[^\s\[:]+)\[(?P<index>\d+)\](?P<keys>(\.[\w-]+)*): (?P<text>.*)$", re.DOTALL)
-_POSITION = re.compile(r"line (\d+)")
 
 
 def check(project: Project, shipped: Shipped) -> Iterator[Finding]:
@@ -31,6 +30,12 @@ def check(project: Project, shipped: Shipped) -> Iterator[Finding]:
 
 def _file(project: Project, path: str, shipped: Shipped) -> Iterator[Finding]:
     parsed = project.yaml[path]
+    if parsed.problem:
+        yield Finding(
+            place=Place(path, parsed.problem_line), rule="watches", severity=Severity.ERROR,
+            what=f"this is no YAML: {parsed.problem}", remedy="as it is, the operator does not start; correct it",
+        )  # fmt: skip
+        return
     search = _search(project, shipped)
     name = PurePosixPath(path).name
     try:
@@ -53,8 +58,6 @@ def _said(parsed: YamlFile, line: str, severity: Severity, remedy: str) -> Findi
     if found is not None:
         node, place = _at(parsed, int(found["index"]), found["keys"].split(".")[1:])
         text = f"{found['keys'].lstrip('.') or 'this entry'}: {found['text']}" if node else line
-    elif (position := _POSITION.search(line)) is not None:
-        place = Place(parsed.path, int(position[1]))
     return Finding(
         place=place,
         rule="watches" if severity is Severity.ERROR else "watches-key",
