@@ -110,6 +110,14 @@ def test_a_watch_that_leaves_it_open_is_told_that_text_is_data(tmp_path: Path) -
     assert found(tmp_path, {"watches.yaml": text}) == [("watches.yaml", 1, "resource-text", "info")]
 
 
+@pytest.mark.parametrize(("path", "rules"), [("config/manager/patch.yaml", []), ("library/x.py", ["resource-text"])])
+def test_the_switch_for_all_watches_counts_where_the_operator_is_started(
+    tmp_path: Path, path: str, rules: list[str]
+) -> None:
+    files = {"watches.yaml": "- version: v1\n  kind: A\n  role: memcached\n", path: "x = ['--mark-unsafe=false']\n"}
+    assert [line[2] for line in found(tmp_path, files)] == rules
+
+
 def crd(properties: str) -> str:
     return (
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nspec:\n  group: cache.example.com\n"

@@ -112,6 +112,12 @@ class Project:
         places = tuple(f"{place}/{name}.py" for place in ("library", "modules", "action_plugins", "plugins/action"))
         return any(path.endswith(places) for path in self.texts)
 
+    def set_up(self) -> Iterator[str]:
+        """Yield the texts that say how operator and Ansible are started: YAML, ansible.cfg and Dockerfiles."""
+        for path, text in self.texts.items():
+            if path.endswith((".yml", ".yaml", ".cfg")) or path in self.dockerfiles:
+                yield text
+
     def with_suffix(self, suffix: str) -> Iterator[tuple[str, str]]:
         return ((path, text) for path, text in self.texts.items() if path.endswith(suffix))
 

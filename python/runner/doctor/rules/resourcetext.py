@@ -18,7 +18,7 @@ _REMEDY = (
 
 
 def check(project: Project, variables: Variables) -> Iterator[Finding]:
-    off = any("--mark-unsafe=false" in text for text in project.texts.values())
+    off = any("--mark-unsafe=false" in text for text in project.set_up())
     data = [
         resource for resource in variables.resources
         if resource.mark_unsafe is True or (resource.mark_unsafe is None and not off)
