@@ -1,4 +1,4 @@
-"""The command `ansible-operator`: `run` and `version`.
+"""The command `ansible-operator`: `run`, `doctor` and `version`.
 
 Exit codes: 0 stopped as asked, 1 leadership lost or an unexpected failure, 2 nothing was started because the
 configuration is wrong.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner import __version__, logs, settings, watches
 from runner.content import SearchPath
+from runner.doctor import command as doctor
 from runner.httpserver.server import AddressError
 from runner.kube.config import ConfigError
 from runner.logs import fields
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.OK
     if parsed.command == "run":
         return _run(parsed)
+    if parsed.command == "doctor":
+        return doctor.run(parsed)
     parser.print_help()
     return ExitCode.BAD_CONFIGURATION
 
@@ -56,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "A flag beats its environment variable, which beats the default.",
     )
     settings.add_flags(run)
+    doctor.add_flags(commands.add_parser("doctor", help=doctor.HELP), operator=run)
     commands.add_parser("version", help="show the versions of the operator, Ansible and the Kubernetes client")
     return parser
 
