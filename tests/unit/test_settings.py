@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import settings
-from runner.settings import Settings, SettingsError, resolve, workers_of
+from runner.settings import Settings, SettingsError, resolve, verbosity_of, workers_of
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -120,6 +120,29 @@ def test_bad_variable_is_named_as_the_variable() -> None:
 )
 def test_workers_per_kind_come_from_its_variable(environment: dict[str, str], expected: int) -> None:
     assert workers_of("Echo", "mmontes.io", default=4, environment=environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 2),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "0"}, 0),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "7"}, 7),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "8"}, 2),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "-1"}, 2),
+        ({"ANSIBLE_VERBOSITY": "5"}, 2),
+    ],
+)
+def test_verbosity_per_kind_comes_from_its_variable(environment: dict[str, str], expected: int) -> None:
+    assert verbosity_of("Echo", "mmontes.io", default=2, environment=environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("'-e a=1'", "-e a=1"), ("-e 'a=1'", "-e 'a=1'"), ("''", ""), ("'", "'"), ("", "")]
+)
+def test_one_pair_of_quotes_around_all_arguments_is_taken_off(text: str, expected: str) -> None:
+    """Manifests have --ansible-args='--vault-password-file x' as one list entry, quotes and all."""
+    assert parsed(f"--ansible-args={text}").ansible_args == expected
 
 
 def test_the_limit_over_all_kinds_and_the_rate_are_off_or_derived_unless_set() -> None:

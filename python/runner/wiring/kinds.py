@@ -24,7 +24,7 @@ from runner.metrics.registry import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId, WatchEvent
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
-from runner.settings import Settings
+from runner.settings import Settings, verbosity_of
 from runner.slots import Slots
 from runner.watches import Watch
 from runner.wiring import concurrency
@@ -185,7 +185,9 @@ def controller_of(
         ),
         defaults=RunDefaults(
             reconcile_period_s=settings.reconcile_period_s,
-            verbosity=settings.ansible_verbosity,
+            verbosity=verbosity_of(
+                gvk.kind, gvk.group, default=settings.ansible_verbosity, environment=shared.environment
+            ),
             ansible_args=settings.ansible_args,
             inject_owner=settings.inject_owner_ref,
             environment=run_environment.inherit(shared.environment, run_env=watch.run_env),
