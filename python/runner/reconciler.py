@@ -1,7 +1,8 @@
 """One reconcile of one object: read, decide, run, tell.
 
 Level-triggered: it looks at what is, never at which event brought it here, so any two of its steps may be torn apart
-by a crash and the next reconcile goes on. Nothing is kept between two reconciles of an object.
+by a crash and the next reconcile goes on. Nothing is kept between two reconciles of an object but what its annotations
+last said well.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runner import status
+from runner.annotations import Annotations
 from runner.clock import Clock
 from runner.decision import Plan, Step, decide
 from runner.execution import extravars
@@ -93,6 +95,7 @@ class Reconciler:
         self._clock = clock
         self._observer = observer
         self._statuses = StatusWriter(client, watch.gvk)
+        self._annotations = Annotations()
 
     async def reconcile(self, ref: ObjectRef) -> Result:
         """Bring the world to what the object says.
@@ -108,15 +111,18 @@ class Reconciler:
             raise ReconcileError("NotServed", str(error)) from error
         except ApiError as error:
             if error.not_found:
+                self._annotations.forget(ref)
                 self._forget(ref)
                 return Result.await_change()
             raise
         meta = Meta.of(obj)
-        plan = decide(meta, self._watch, default_period_s=self._defaults.reconcile_period_s)
-        await self._complain(meta, plan)
+        wishes, complaints = self._annotations.look(meta)
+        plan = decide(meta, self._watch, wishes, default_period_s=self._defaults.reconcile_period_s)
         if plan.step is Step.IGNORE:
+            self._annotations.forget(ref)
             logger.debug("nothing to do", extra=fields(ref=ref, reason=plan.reason))
             return Result.await_change()
+        await self._complain(meta, complaints)
         if plan.step is Step.ADD_FINALIZER:
             obj = await self._add_finalizer(resource, obj)
         return await self._serve(resource, obj, plan)
@@ -272,9 +278,11 @@ class Reconciler:
             after: Raw = written.obj.get("status") or {}
             await self._recorder.record(self._watch.gvk, meta, notices_of(written.before, after))
 
-    async def _complain(self, meta: Meta, plan: Plan) -> None:
-        for complaint in plan.complaints:
+    async def _complain(self, meta: Meta, complaints: tuple[str, ...]) -> None:
+        for complaint in complaints:
             logger.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+        notices = tuple(Notice(type="Warning", reason="AnnotationIgnored", message=text) for text in complaints)
+        await self._recorder.record(self._watch.gvk, meta, notices)
 
     async def _warn_of_templates(self, obj: Raw, variables: extravars.ExtraVars) -> None:
         meta = Meta.of(obj)

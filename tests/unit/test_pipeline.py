@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from runner.execution.outcome import RunOutcome, Stats, TaskFailure, Verdict
 from runner.execution.run import RunSpec
 from runner.gateway.access import Access, Grant
 from runner.kube.discovery import NotServed
+from runner.kube.errors import ApiError
+from runner.labelselector import Selector
 from runner.objects import ObjectRef, Raw, Resource, RunId
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
@@ -96,6 +99,7 @@ class World:
         self.observer = FakeObserver()
         self.forgotten: list[ObjectRef] = []
         self.served = True
+        self.resource = ECHOS
         ids = iter(range(1000))
         self.reconciler = Reconciler(
             watch=Watch(gvk=ECHOS.gvk, content=Content(), **watch),
@@ -127,7 +131,7 @@ class World:
     async def find(self) -> Resource:
         if not self.served:
             raise NotServed(str(ECHOS.gvk))
-        return ECHOS
+        return self.resource
 
     async def reconcile(self) -> Result:
         result = await self.reconciler.reconcile(X)
@@ -443,7 +447,119 @@ async def test_a_run_cut_off_by_our_own_end_gives_its_access_back() -> None:
     assert world.observer.finished == [None]
 
 
-async def test_bad_annotation_is_ignored_and_the_rest_goes_on() -> None:
+async def test_bad_annotation_is_a_warning_once_and_the_last_good_value_stays() -> None:
     world = World()
-    world.kube.put(X, spec={}, annotations={"ansible.sdk.operatorframework.io/reconcile-period": "30"})
-    assert await world.reconcile() == Result.requeue(36000)
+    period = "ansible.sdk.operatorframework.io/reconcile-period"
+    world.kube.put(X, spec={}, annotations={period: "30s"})
+    assert await world.reconcile() == Result.requeue(30)
+    world.kube.objects[X]["metadata"]["annotations"][period] = "30"
+    world.kube.events.clear()
+    assert await world.reconcile() == Result.requeue(30)
+    assert await world.reconcile() == Result.requeue(30)
+    ((kind, reason, message),) = [(event["type"], event["reason"], event["message"]) for event in world.kube.events]
+    assert (kind, reason) == ("Warning", "AnnotationIgnored")
+    assert message == (
+        f"annotation {period}: must be a duration with units, as 30s, 5m or 1h30m, found '30'; the last good value stays"
+    )
+
+
+async def test_an_object_that_is_not_ours_hears_of_its_annotations_once_it_is() -> None:
+    world = World(selector=Selector.parse({"matchLabels": {"app": "x"}}))
+    world.kube.put(X, spec={}, annotations={"ansible.sdk.operatorframework.io/verbosity": "loud"})
+    await world.reconcile()
+    assert world.kube.events == []
+    world.kube.objects[X]["metadata"]["labels"] = {"app": "x"}
+    await world.reconcile()
+    assert "AnnotationIgnored" in world.reasons()
+
+
+async def test_verbosity_and_artifacts_of_the_object_reach_its_run() -> None:
+    world = World(max_runner_artifacts=3)
+    prefix = "ansible.sdk.operatorframework.io/"
+    world.kube.put(X, spec={}, annotations={prefix + "verbosity": "0", prefix + "max-runner-artifacts": "0"})
+    await world.reconcile()
+    del world.kube.objects[X]["metadata"]["annotations"]
+    await world.reconcile()
+    assert [(spec.verbosity, spec.max_artifacts) for spec in world.run.specs] == [(0, 0), (2, 3)]
+
+
+async def test_a_kind_without_status_subresource_is_run_and_said_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Its status cannot be written; the Go runtime fails each such reconcile."""
+    world = World()
+    world.resource = replace(ECHOS, subresources=frozenset())
+    world.kube.put(X, spec={})
+    for _ in range(2):
+        assert await world.reconcile() == Result.requeue(36000)
+    assert (len(world.run.specs), world.kube.writes) == (2, [])
+    assert [record.message for record in caplog.records] == [
+        "this kind has no status subresource, so no status is written"
+    ]
+
+
+async def test_deletion_before_the_finalizer_is_there_runs_nothing() -> None:
+    """Nothing was made yet, so there is nothing to clean up, and nobody waits for us."""
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["theirs"])
+
+    def delete() -> None:
+        if "deletionTimestamp" not in world.kube.objects[X]["metadata"]:
+            world.kube.delete(X)
+
+    world.kube.before_patch = delete
+    with pytest.raises(ApiError, match="Conflict"):
+        await world.reconcile()
+    assert await world.reconcile() == Result.await_change()
+    assert world.run.specs == []
+    assert world.kube.objects[X]["metadata"]["finalizers"] == ["theirs"]
+
+
+async def test_deletion_at_the_start_of_a_run_is_finalized_exactly_once() -> None:
+    """The Go runtime reads the object again on the way and then runs the finalizer's content twice."""
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer", "theirs"])
+
+    def delete() -> None:
+        if "deletionTimestamp" not in world.kube.objects[X]["metadata"]:
+            world.kube.delete(X)
+
+    world.kube.before_patch = delete  # the first patch announces the run
+    with suppress(ReconcileError):
+        await world.reconcile()
+    for _ in range(2):
+        assert await world.reconcile() == Result.await_change()
+    assert ["gone" in spec.extra_vars for spec in world.run.specs].count(True) == 1
+    assert "gone" in world.run.specs[-1].extra_vars
+    assert world.kube.objects[X]["metadata"]["finalizers"] == ["theirs"]
+
+
+async def test_deletion_during_a_run_is_finalized_by_the_next() -> None:
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer"])
+    world.run.during = lambda: world.kube.delete(X) if len(world.run.specs) == 1 else None
+    await world.reconcile()
+    assert X in world.kube.objects
+    assert await world.reconcile() == Result.await_change()
+    assert ["gone" in spec.extra_vars for spec in world.run.specs] == [False, True]
+    assert X not in world.kube.objects
+
+
+@pytest.mark.parametrize("requeue_after_s", [None, 7.0])
+async def test_requeue_after_in_a_finalizer_lets_the_object_go_all_the_same(requeue_after_s: float | None) -> None:
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer"])
+    world.kube.delete(X)
+    world.run.requeue_after_s = requeue_after_s
+    assert await world.reconcile() == Result.await_change()
+    assert X not in world.kube.objects
+
+
+async def test_requeue_after_comes_with_the_status_done() -> None:
+    """The Go runtime leaves Running=True behind and lets the next run overlap with this one."""
+    world = World()
+    world.kube.put(X, spec={})
+    world.run.requeue_after_s = 1.0
+    world.run.during = lambda: world.kube.set_status(X, during=world.condition("Running")["reason"])
+    assert await world.reconcile() == Result.requeue(1)
+    assert world.kube.objects[X]["status"]["during"] == "Running"
+    assert world.condition("Running")["message"] == "Awaiting next reconciliation"
+    assert world.observer.finished == [Verdict.SUCCEEDED]
