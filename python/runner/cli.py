@@ -108,7 +108,9 @@ def _search_paths(resolved: Settings) -> dict[str, str]:
 def _load_watches(resolved: Settings, environment: Mapping[str, str]) -> Loaded:
     """Read watches.yaml; what is a warning stops the start under `--strict`."""
     search = SearchPath.of(Path.cwd(), environment)
-    loaded = watches.load(resolved.watches_file, search=search, environment=environment)
+    loaded = watches.load(
+        resolved.watches_file, search=search, environment=environment, mark_unsafe=resolved.mark_unsafe
+    )
     if loaded.warnings and resolved.strict:
         raise WatchesError([f"{warning} (refused under --strict)" for warning in loaded.warnings])
     for warning in loaded.warnings:

@@ -51,6 +51,8 @@ class Settings:
     watch_namespaces: tuple[str, ...]
     """Empty: all namespaces."""
     inject_owner_ref: bool
+    mark_unsafe: bool
+    """For watches that do not say."""
     ansible_verbosity: int
     ansible_roles_path: str
     ansible_collections_path: str
@@ -210,6 +212,9 @@ TABLE: tuple[Option, ...] = (
            help="comma list of namespaces to watch; empty: all"),
     Option(field="inject_owner_ref", flag="--inject-owner-ref", default="true", parse=boolean,
            help="make what a role creates belong to the custom resource"),
+    Option(field="mark_unsafe", flag="--mark-unsafe", default="true", parse=boolean,
+           help="pass strings of the cluster on as plain text, in watches without markUnsafe; false renders templates "
+           "in them with all the operator's rights, as Operator SDK's Go runtime does"),
     Option(field="ansible_verbosity", flag="--ansible-verbosity", default="2", parse=_whole,
            help="how many v to give to Ansible, 0 to 7"),
     Option(field="ansible_roles_path", flag="--ansible-roles-path", default="", parse=str, env=("ANSIBLE_ROLES_PATH",),

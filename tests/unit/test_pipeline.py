@@ -52,6 +52,7 @@ class FakeRun:
         self.verdict = Verdict.SUCCEEDED
         self.message = "no"
         self.requeue_after_s: float | None = None
+        self.stats: Stats | None = None
         self.during: Callable[[], Any] = lambda: None
         self.seconds = 0.0
         self.clock: FakeClock | None = None
@@ -68,7 +69,7 @@ class FakeRun:
             run_id=spec.run_id,
             verdict=self.verdict,
             return_code=2 if failed else 0,
-            stats=Stats(ok={"localhost": 1}, failures={"localhost": 1} if failed else {}),
+            stats=self.stats or Stats(ok={"localhost": 1}, failures={"localhost": 1} if failed else {}),
             failures=(task,) if failed else (),
             requeue_after_s=self.requeue_after_s,
         )
@@ -333,6 +334,26 @@ async def test_text_that_looks_like_a_template_is_warned_of_once_a_generation() 
     await world.reconcile()
     await world.reconcile()
     assert world.reasons().count("TemplateNotRendered") == 1
+
+
+async def test_words_of_ansible_among_the_keys_are_logged_once_for_the_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """Existing resources have a `name` or a `port`; refusing them would break who comes from the Go runtime."""
+    world = World()
+    world.kube.put(X, spec={"port": 80, "size": 1})
+    await world.reconcile()
+    await world.reconcile()
+    assert [record.message for record in caplog.records] == ["spec keys that are words of Ansible"]
+    assert len(world.run.specs) == 2
+
+
+async def test_a_run_that_matched_no_host_succeeds_with_one_warning() -> None:
+    world = World()
+    world.kube.put(X, spec={})
+    world.run.stats = Stats()
+    for _ in range(2):
+        await world.reconcile()
+    assert world.reasons() == ["Reconciled", "NoHosts"]
+    assert world.condition("Successful")["status"] == "True"
 
 
 async def test_requeue_after_beats_the_period() -> None:
