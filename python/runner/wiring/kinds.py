@@ -52,6 +52,7 @@ class Shared:
     client: KubeClient
     discovery: Discovery
     metrics: Metrics
+    recorder: Recorder
     pool: InformerPool
     slots: Slots
     names: Mapping[GroupVersionKind, str]
@@ -176,13 +177,7 @@ def controller_of(
         client=shared.client,
         gateway=gateway,
         execute=execute,
-        recorder=Recorder(
-            shared.client,
-            component="ansible-operator",
-            instance=settings.leader_identity,
-            clock=shared.clock,
-            count_denied=partial(shared.metrics.denied, "events"),
-        ),
+        recorder=shared.recorder,
         defaults=RunDefaults(
             reconcile_period_s=settings.reconcile_period_s,
             verbosity=verbosity_of(

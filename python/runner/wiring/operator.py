@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from runner.manager import Leadership, Manager, Parts
 from runner.metrics import slots as slotmetrics
 from runner.metrics.registry import Metrics
 from runner.metrics.warm import WarmMetrics
+from runner.recorder import Recorder
 from runner.runlog import RunLog
 from runner.settings import Settings
 from runner.slots import Slots
@@ -78,6 +80,13 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         client=client,
         discovery=Discovery(client, clock=clock),
         metrics=metrics,
+        recorder=Recorder(
+            client,
+            component="ansible-operator",
+            instance=settings.leader_identity,
+            clock=clock,
+            count_denied=partial(metrics.denied, "events"),
+        ),
         pool=InformerPool(),
         slots=_slots(watches, settings, environment, metrics),
         names=controller_names(watches),
