@@ -63,6 +63,8 @@ class Settings:
     max_concurrent_reconciles: int
     max_concurrent_runs: int
     """0: as many as the CPUs suggest."""
+    retry_min_delay_s: float
+    retry_max_delay_s: float
     run_timeout_warning_s: float
     no_warm: bool
     metrics_bind_address: str
@@ -233,6 +235,10 @@ TABLE: tuple[Option, ...] = (
            env=("MAX_CONCURRENT_RUNS",),
            help="runs at the same time, of all kinds together; 0: two for each CPU that the container may use, "
            "at least 2, and no fewer than were asked for for any one kind"),
+    Option(field="retry_min_delay_s", flag="--retry-min-delay", default="5ms", parse=_positive_duration,
+           help="pause before a failed reconcile is tried again; doubles with each further failure"),
+    Option(field="retry_max_delay_s", flag="--retry-max-delay", default="1000s", parse=_positive_duration,
+           help="the longest of those pauses"),
     Option(field="run_timeout_warning_s", flag="--run-warning-after", default="1h", parse=_positive_duration,
            help="a run without a timeout that takes longer gets a Warning Event"),
     Option(field="no_warm", flag="--no-warm", default="false", parse=boolean,
@@ -321,6 +327,9 @@ def resolve(arguments: argparse.Namespace | Mapping[str, str | None], environmen
             values[option.field] = parse(text)
         except ValueError as error:
             problems.append(f"{source}={text!r}: {error}")
+    shortest, longest = values.get("retry_min_delay_s"), values.get("retry_max_delay_s")
+    if shortest and longest and shortest > longest:
+        problems.append(f"--retry-min-delay: {shortest:g} s is longer than --retry-max-delay, {longest:g} s")
     if problems:
         raise SettingsError("\n".join(problems))
     if compat:

@@ -152,6 +152,16 @@ def test_the_limit_over_all_kinds_and_the_rate_are_off_or_derived_unless_set() -
     assert (found.max_concurrent_runs, found.kube_api_qps, found.kube_api_burst) == (3, 7.5, 20)
 
 
+def test_pauses_between_tries_are_client_gos_unless_set() -> None:
+    """The Go runtime's cannot be changed: a role that fails is tried a dozen times within its first minute."""
+    found = parsed()
+    assert (found.retry_min_delay_s, found.retry_max_delay_s) == (0.005, 1000)
+    found = parsed("--retry-min-delay=5s", "--retry-max-delay=5m")
+    assert (found.retry_min_delay_s, found.retry_max_delay_s) == (5, 300)
+    with pytest.raises(SettingsError, match="--retry-min-delay: 10 s is longer than --retry-max-delay, 5 s"):
+        parsed("--retry-min-delay=10s", "--retry-max-delay=5s")
+
+
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e9", "many", ""])
 def test_a_rate_is_a_plain_number(text: str) -> None:
     with pytest.raises(SettingsError, match="must be a number from 0"):

@@ -101,7 +101,12 @@ def controller_names(watches: Sequence[Watch]) -> dict[GroupVersionKind, str]:
 
 def queue_of(watch: Watch, shared: Shared) -> WorkQueue[ObjectRef]:
     observer = shared.metrics.queue(shared.names[watch.gvk])
-    queue: WorkQueue[ObjectRef] = WorkQueue(clock=shared.clock, observer=observer)
+    queue: WorkQueue[ObjectRef] = WorkQueue(
+        clock=shared.clock,
+        base_delay_s=shared.settings.retry_min_delay_s,
+        max_delay_s=shared.settings.retry_max_delay_s,
+        observer=observer,
+    )
     observer.follow(queue.unfinished_s)
     return queue
 
