@@ -66,6 +66,7 @@ class Settings:
     retry_min_delay_s: float
     retry_max_delay_s: float
     run_timeout_warning_s: float
+    artifacts_limit_bytes: int
     no_warm: bool
     metrics_bind_address: str
     metrics_path: str
@@ -147,6 +148,16 @@ def _rate(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ValueError("must be a number from 0")
     return float(text)
+
+
+_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,12})(Ki|Mi|Gi|)", text)
+    if not found:
+        raise ValueError("must be a number of bytes, as 512Mi or 2Gi")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _duration(text: str) -> float:
@@ -241,6 +252,8 @@ TABLE: tuple[Option, ...] = (
            help="the longest of those pauses"),
     Option(field="run_timeout_warning_s", flag="--run-warning-after", default="1h", parse=_positive_duration,
            help="a run without a timeout that takes longer gets a Warning Event"),
+    Option(field="artifacts_limit_bytes", flag="--artifacts-limit", default="512Mi", parse=_size,
+           help="what all kept runs together may take on disk, the oldest go first; as 512Mi, 2Gi or bytes"),
     Option(field="no_warm", flag="--no-warm", default="false", parse=boolean,
            help="start a new Ansible for each run instead of a fork of one that is loaded"),
     Option(field="metrics_bind_address", flag="--metrics-bind-address", default=":8443", parse=str,

@@ -86,6 +86,7 @@ FILES = {
                     - "{{{{ lookup('env', 'RELATED_IMAGE_DATABASE') }}}}"
                     - "{{{{ lookup('env', 'ANSIBLE_FORCE_COLOR') }}}}"
                     - "{{{{ 'filters' | shout }}}}"
+                    - '{{{{ ansible_verbosity | string }}}}'
         """,
     "roles/again/tasks/main.yml": f"""
         - set_fact: {{count: '{{{{ (_project_example_com_again.status.count | default(0)) | int + 1 }}}}'}}
@@ -242,6 +243,7 @@ class Project:
             environment={
                 "ANSIBLE_INVENTORY": "inventory",
                 "ANSIBLE_FORCE_COLOR": "false",
+                "ANSIBLE_VERBOSITY_WHOLE_PROJECT_EXAMPLE_COM": "1",
                 "RELATED_IMAGE_DATABASE": "an image",
             },
         )
@@ -303,7 +305,7 @@ async def test_plays_roles_plugins_inventory_and_vault_are_found(api: Api, names
         gvk("Whole"), namespace, "x", lambda obj: condition_of(obj, "Ready").get("status") != "Unknown"
     )
     assert condition_of(obj, "Successful").get("status") == "True", condition_of(obj, "Ready")
-    assert obj["status"]["found"] == ["3 of a vault", "a role", "an inventory", "an image", "false", "FILTERS!"]
+    assert obj["status"]["found"] == ["3 of a vault", "a role", "an inventory", "an image", "false", "FILTERS!", "1"]
 
 
 async def test_requeue_after_comes_back_until_the_role_is_content(api: Api, namespace: str, operator: Operator) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from runner.gateway.access import Access, Grant
 from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError
 from runner.labelselector import Selector
-from runner.objects import ObjectRef, Raw, Resource, RunId
+from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
 from runner.results import ReconcileError, Result, TerminalError
@@ -103,7 +104,7 @@ class World:
         self.resource = ECHOS
         ids = iter(range(1000))
         self.reconciler = Reconciler(
-            watch=Watch(gvk=ECHOS.gvk, content=Content(), **watch),
+            watch=Watch(gvk=ECHOS.gvk, **{"content": Content(), **watch}),
             find=self.find,
             client=self.kube,  # type: ignore[arg-type]  # the calls it makes
             gateway=self.gateway,  # type: ignore[arg-type]
@@ -172,6 +173,28 @@ async def test_a_run_is_given_the_object_and_nothing_else() -> None:
     assert "http://run:t@127.0.0.1:1" in spec.kubeconfig
     (grant,) = world.gateway.grants
     assert (grant.owner_ref, grant.owner_uid, grant.controller_reference) == (X, obj["metadata"]["uid"], True)
+
+
+async def test_what_the_watch_says_reaches_the_run() -> None:
+    kinds = frozenset({GroupVersionKind("", "v1", "ConfigMap")})
+    world = World(blacklist=kinds, watch_dependent_resources=False, snake_case_parameters=False, mark_unsafe=False)
+    world.kube.put(X, spec={"messageText": "{{ 1 + 1 }}"})
+    await world.reconcile()
+    assert world.run.specs[0].extra_vars["messageText"] == "{{ 1 + 1 }}"
+    (grant,) = world.gateway.grants
+    assert (grant.blacklist, grant.watch_dependents, grant.inject_owner, grant.dry_run) == (kinds, False, True, False)
+
+
+@pytest.mark.parametrize("name", ["", "farewell"])
+async def test_a_finalizer_runs_its_own_role_or_the_watchs(name: str) -> None:
+    own, usual = Path("/roles/farewell"), Path("/roles/usual")
+    content = Content(role=own) if name else None
+    world = World(content=Content(role=usual), finalizer=Finalizer(name="f", content=content, vars={}))
+    world.kube.put(X, spec={}, finalizers=["f"])
+    await world.reconcile()
+    world.kube.delete(X)
+    await world.reconcile()
+    assert [spec.content.role for spec in world.run.specs] == [usual, own if name else usual]
 
 
 async def test_a_second_look_at_an_unchanged_object_writes_nothing_and_reads_twice() -> None:
@@ -312,6 +335,17 @@ async def test_without_manage_status_nothing_is_written_ever() -> None:
     with suppress(ReconcileError):
         await world.reconcile()
     assert world.kube.writes == []
+
+
+async def test_runs_count_without_manage_status() -> None:
+    """The Go runtime counts them where it writes the status, so not at all."""
+    world = World(manage_status=False)
+    world.kube.put(X, spec={})
+    await world.reconcile()
+    world.run.verdict = Verdict.FAILED
+    with suppress(ReconcileError):
+        await world.reconcile()
+    assert world.observer.finished == [Verdict.SUCCEEDED, Verdict.FAILED]
 
 
 @pytest.mark.parametrize("manage_status", [True, False])

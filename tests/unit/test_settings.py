@@ -162,6 +162,13 @@ def test_pauses_between_tries_are_client_gos_unless_set() -> None:
         parsed("--retry-min-delay=10s", "--retry-max-delay=5s")
 
 
+@pytest.mark.parametrize(("text", "expected"), [("512Mi", 512 << 20), ("2Gi", 2 << 30), ("1Ki", 1024), ("0", 0)])
+def test_a_size_is_written_as_in_kubernetes(text: str, expected: int) -> None:
+    assert parsed(f"--artifacts-limit={text}").artifacts_limit_bytes == expected
+    with pytest.raises(SettingsError, match="--artifacts-limit='lots'"):
+        parsed("--artifacts-limit=lots")
+
+
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e9", "many", ""])
 def test_a_rate_is_a_plain_number(text: str) -> None:
     with pytest.raises(SettingsError, match="must be a number from 0"):

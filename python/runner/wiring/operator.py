@@ -14,6 +14,7 @@ from runner.execution import environment as run_environment
 from runner.execution.directory import RunArea, default_base
 from runner.execution.processes import become_subreaper
 from runner.execution.run import Execute
+from runner.execution.shelf import Shelf, Shelved
 from runner.execution.warm import WarmExecution
 from runner.gateway.server import Gateway
 from runner.health import Probe, informers_healthy, leader_known, ping
@@ -106,9 +107,12 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     become_subreaper()
     area = _area()
     execution = _execution(watches, area, shared)
+    shelf = Shelf(area.all_kept(), limit_bytes=settings.artifacts_limit_bytes)
     primaries = [informer for watch in watches for informer in primaries_of(watch, queues[watch.gvk], shared)]
     controllers = [
-        controller_of(watch, queues[watch.gvk], gateway, _path_of(watch, execution, settings), area, shared)
+        controller_of(
+            watch, queues[watch.gvk], gateway, Shelved(_path_of(watch, execution, settings), area, shelf), area, shared
+        )
         for watch in watches
     ]
     leadership, elector_client = leadership_of(shared, connection, fence, execution.kill_all, user_agent=_USER_AGENT)
