@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from runner.settings import describe
+from runner import goflags
+from runner.settings import TABLE, describe
 
 _TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 _HEAD = """\
@@ -24,7 +25,16 @@ def render() -> str:
         f"| `{flag}` | {variables or ' '} | {f'`{default}`' if default else 'empty'} | {text} |"
         for flag, variables, default, text in describe()
     ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return _HEAD + "\n".join(rows) + "\n" + _also_taken()
+
+
+def _also_taken() -> str:
+    """What only manifests of the Go runtime have."""
+    lines = [f"- `{alias}` is `{option.flag}`" for option in TABLE for alias in option.aliases]
+    lines.append("- `--zap-devel` is `--log-level=debug --log-format=console`, where these are not given")
+    lines.append("- the variable `ANSIBLE_DEBUG_LOGS` is `--ansible-log-events=everything`, where that is not given")
+    lines += [f"- `{flag}` has no effect: {why}" for flag, why in goflags.WITHOUT_EFFECT.items()]
+    return "\nTaken from manifests of Operator SDK's Go runtime too:\n\n" + "\n".join(lines) + "\n"
 
 
 def main() -> int:

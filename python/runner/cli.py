@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from runner import __version__, logs, settings, watches
+from runner import __version__, goflags, logs, settings, watches
 from runner.content import SearchPath
 from runner.doctor import command as doctor
 from runner.httpserver.server import AddressError
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "A flag beats its environment variable, which beats the default.",
     )
     settings.add_flags(run)
+    goflags.add_flags(run)
     doctor.add_flags(commands.add_parser("doctor", help=doctor.HELP), operator=run)
     commands.add_parser("version", help="show the versions of the operator, Ansible and the Kubernetes client")
     return parser
@@ -73,8 +74,15 @@ def _versions() -> str:
 def _run(parsed: argparse.Namespace) -> int:
     environment = dict(os.environ)
     try:
-        resolved = settings.resolve(parsed, environment)
-        logs.configure(level=resolved.log_level, json_lines=resolved.log_format == "json")
+        given = vars(parsed)
+        resolved = settings.resolve(goflags.translate(given, environment), environment)
+        logs.configure(
+            level=resolved.log_level,
+            json_lines=resolved.log_format == "json",
+            time_encoding=resolved.log_time_encoding,
+        )
+        for remark in goflags.remarks(given):
+            logger.warning("flag without effect", extra=fields(remark=remark))
         environment |= _search_paths(resolved)
         loaded = _load_watches(resolved, environment)
     except (SettingsError, WatchesError) as error:
@@ -104,7 +112,9 @@ def _search_paths(resolved: Settings) -> dict[str, str]:
 def _load_watches(resolved: Settings, environment: Mapping[str, str]) -> Loaded:
     """Read watches.yaml; what is a warning stops the start under `--strict`."""
     search = SearchPath.of(Path.cwd(), environment)
-    loaded = watches.load(resolved.watches_file, search=search, environment=environment)
+    loaded = watches.load(
+        resolved.watches_file, search=search, environment=environment, mark_unsafe=resolved.mark_unsafe
+    )
     if loaded.warnings and resolved.strict:
         raise WatchesError([f"{warning} (refused under --strict)" for warning in loaded.warnings])
     for warning in loaded.warnings:

@@ -3,16 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.durations import parse_duration
+from runner.annotations import Wishes
 from runner.objects import Meta
 from runner.watches import Watch
 
-__all__ = ["PERIOD_ANNOTATION", "VERBOSITY_ANNOTATION", "Plan", "Step", "decide"]
-
-_PREFIX = "ansible.sdk.operatorframework.io/"
-PERIOD_ANNOTATION = _PREFIX + "reconcile-period"
-VERBOSITY_ANNOTATION = _PREFIX + "verbosity"
-ARTIFACTS_ANNOTATION = _PREFIX + "max-runner-artifacts"
+__all__ = ["Plan", "Step", "decide"]
 
 
 class Step(StrEnum):
@@ -27,7 +22,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The next step for an object, with what the object itself has to say about how it is run."""
+    """The next step for an object, and how it is run."""
 
     step: Step
     reason: str = ""
@@ -38,24 +33,18 @@ class Plan:
     """`None`: what the operator's flags say."""
     max_artifacts: int | None = None
     """`None`: what the watch says."""
-    complaints: tuple[str, ...] = ()
-    """Annotations that were ignored: which, their value, the rule."""
 
 
-def decide(meta: Meta, watch: Watch, *, default_period_s: float) -> Plan:
-    """Choose the step; annotations beat the watch, which beats the operator's flags."""
-    complaints: list[str] = []
-    period = _period(meta, complaints)
-    if period is None:
-        period = watch.reconcile_period_s if watch.reconcile_period_s is not None else default_period_s
+def decide(meta: Meta, watch: Watch, wishes: Wishes, *, default_period_s: float) -> Plan:
+    """Choose the step; what the object wishes beats the watch, which beats the operator's flags."""
+    periods = (wishes.period_s, watch.reconcile_period_s)
     step, reason = _step(meta, watch)
     return Plan(
         step=step,
         reason=reason,
-        period_s=period,
-        verbosity=_number(meta, VERBOSITY_ANNOTATION, complaints, highest=7),
-        max_artifacts=_number(meta, ARTIFACTS_ANNOTATION, complaints, highest=1000),
-        complaints=tuple(complaints),
+        period_s=next((period for period in periods if period is not None), default_period_s),
+        verbosity=wishes.verbosity,
+        max_artifacts=wishes.max_artifacts,
     )
 
 
@@ -69,28 +58,3 @@ def _step(meta: Meta, watch: Watch) -> tuple[Step, str]:
     if watch.finalizer is not None and not ours:
         return Step.ADD_FINALIZER, ""
     return Step.RUN, ""
-
-
-def _period(meta: Meta, complaints: list[str]) -> float | None:
-    text = meta.annotations.get(PERIOD_ANNOTATION)
-    if text is None:
-        return None
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        complaints.append(f"annotation {PERIOD_ANNOTATION} ignored: {error}")
-        return None
-    if seconds < 0 or 0 < seconds < 1:
-        complaints.append(f"annotation {PERIOD_ANNOTATION} ignored: {text!r} must be 0s or at least 1s")
-        return None
-    return seconds
-
-
-def _number(meta: Meta, annotation: str, complaints: list[str], *, highest: int) -> int | None:
-    text = meta.annotations.get(annotation)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and int(text) <= highest):
-        complaints.append(f"annotation {annotation} ignored: {text!r} must be a whole number from 0 to {highest}")
-        return None
-    return int(text)

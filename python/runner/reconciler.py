@@ -1,17 +1,19 @@
 """One reconcile of one object: read, decide, run, tell.
 
 Level-triggered: it looks at what is, never at which event brought it here, so any two of its steps may be torn apart
-by a crash and the next reconcile goes on. Nothing is kept between two reconciles of an object.
+by a crash and the next reconcile goes on. Nothing is kept between two reconciles of an object but what its annotations
+last said well.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runner import status
+from runner import remarks, status
+from runner.annotations import Annotations
 from runner.clock import Clock
 from runner.decision import Plan, Step, decide
 from runner.execution import extravars
@@ -93,6 +95,8 @@ class Reconciler:
         self._clock = clock
         self._observer = observer
         self._statuses = StatusWriter(client, watch.gvk)
+        self._annotations = Annotations()
+        self._reserved: set[str] = set()
 
     async def reconcile(self, ref: ObjectRef) -> Result:
         """Bring the world to what the object says.
@@ -108,15 +112,20 @@ class Reconciler:
             raise ReconcileError("NotServed", str(error)) from error
         except ApiError as error:
             if error.not_found:
+                self._annotations.forget(ref)
                 self._forget(ref)
                 return Result.await_change()
             raise
         meta = Meta.of(obj)
-        plan = decide(meta, self._watch, default_period_s=self._defaults.reconcile_period_s)
-        await self._complain(meta, plan)
+        wishes, complaints = self._annotations.look(meta)
+        plan = decide(meta, self._watch, wishes, default_period_s=self._defaults.reconcile_period_s)
         if plan.step is Step.IGNORE:
+            self._annotations.forget(ref)
             logger.debug("nothing to do", extra=fields(ref=ref, reason=plan.reason))
             return Result.await_change()
+        for complaint in complaints:
+            logger.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+        await self._say(meta, remarks.of_annotations(complaints))
         if plan.step is Step.ADD_FINALIZER:
             obj = await self._add_finalizer(resource, obj)
         return await self._serve(resource, obj, plan)
@@ -126,8 +135,9 @@ class Reconciler:
         run_id = self._new_run_id()
         finalizing = plan.step is Step.FINALIZE
         variables = await self._variables(resource, obj, finalizing=finalizing)
-        await self._warn_of_templates(obj, variables)
         before: Raw = obj.get("status") or {}
+        self._tell_of_reserved(variables.reserved)
+        await self._say(meta, remarks.of_templates(variables, before, meta.generation))
         if self._watch.manage_status and not finalizing:
             obj = await self._announce_if_awaited(resource, obj)
         async with self._access(run_id, meta, resource) as access:
@@ -223,9 +233,7 @@ class Reconciler:
             if self._watch.manage_status:
                 await self._announce(resource, obj, fresh=False)
             await self._clock.sleep(self._defaults.warn_after_s - _ANNOUNCE_AFTER_S)
-            seconds = f"{self._defaults.warn_after_s:g}"
-            notice = Notice(type="Warning", reason="RunSlow", message=f"a run is still going on after {seconds} s")
-            await self._recorder.record(self._watch.gvk, Meta.of(obj), (notice,))
+            await self._say(Meta.of(obj), remarks.of_slowness(self._defaults.warn_after_s))
         except Exception as error:  # noqa: BLE001 - a word on the side must not end the run
             logger.warning("the run's progress could not be told", extra=fields(ref=spec.ref, error=error))
 
@@ -260,7 +268,8 @@ class Reconciler:
         written = await self._statuses.write(resource, obj, compute, fresh=False)
         if written is not None:
             now: Raw = written.obj.get("status") or {}
-            await self._recorder.record(self._watch.gvk, meta, notices_of(before, now, outcome))
+            await self._say(meta, notices_of(before, now, outcome))
+            await self._say(meta, remarks.of_hosts(outcome, before, meta.generation))
 
     async def _refuse(self, resource: Resource, obj: Raw, message: str) -> None:
         meta = Meta.of(obj)
@@ -273,23 +282,17 @@ class Reconciler:
         written = await self._statuses.write(resource, obj, compute)
         if written is not None and written.changed:
             after: Raw = written.obj.get("status") or {}
-            await self._recorder.record(self._watch.gvk, meta, notices_of(written.before, after))
+            await self._say(meta, notices_of(written.before, after))
 
-    async def _complain(self, meta: Meta, plan: Plan) -> None:
-        for complaint in plan.complaints:
-            logger.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
+    async def _say(self, meta: Meta, notices: tuple[Notice, ...]) -> None:
+        await self._recorder.record(self._watch.gvk, meta, notices)
 
-    async def _warn_of_templates(self, obj: Raw, variables: extravars.ExtraVars) -> None:
-        meta = Meta.of(obj)
-        if not variables.suspicious or (obj.get("status") or {}).get("observedGeneration") == meta.generation:
-            return
-        notice = Notice(
-            type="Warning",
-            reason="TemplateNotRendered",
-            message=f"{', '.join(variables.suspicious)}: looks like a template and is passed on as plain text; "
-            "markUnsafe: false in watches.yaml would render it, with all the operator's rights",
-        )
-        await self._recorder.record(self._watch.gvk, meta, (notice,))
+    def _tell_of_reserved(self, names: Iterable[str]) -> None:
+        """Log names that mean something to Ansible too, once for the kind: existing resources use them."""
+        new = sorted(set(names) - self._reserved)
+        if new:
+            self._reserved.update(new)
+            logger.warning("spec keys that are words of Ansible", extra=fields(gvk=self._watch.gvk, names=new))
 
     # Finalizers: only our own entry is touched, and only as the object stands
 

@@ -10,14 +10,26 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from runner.durations import parse_duration
+from runner.logs import TIME_ENCODINGS
 
-__all__ = ["TABLE", "Option", "Settings", "SettingsError", "add_flags", "describe", "resolve", "workers_of"]
+__all__ = [
+    "TABLE",
+    "Option",
+    "Settings",
+    "SettingsError",
+    "add_flags",
+    "boolean",
+    "describe",
+    "resolve",
+    "verbosity_of",
+    "workers_of",
+]
 
 
 class SettingsError(Exception):
@@ -39,6 +51,8 @@ class Settings:
     watch_namespaces: tuple[str, ...]
     """Empty: all namespaces."""
     inject_owner_ref: bool
+    mark_unsafe: bool
+    """For watches that do not say."""
     ansible_verbosity: int
     ansible_roles_path: str
     ansible_collections_path: str
@@ -49,7 +63,10 @@ class Settings:
     max_concurrent_reconciles: int
     max_concurrent_runs: int
     """0: as many as the CPUs suggest."""
+    retry_min_delay_s: float
+    retry_max_delay_s: float
     run_timeout_warning_s: float
+    artifacts_limit_bytes: int
     no_warm: bool
     metrics_bind_address: str
     metrics_path: str
@@ -76,6 +93,8 @@ class Settings:
     log_level: str
     log_format: str
     """`json` or `console`."""
+    log_time_encoding: str
+    """One of `logs.TIME_ENCODINGS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +114,15 @@ class Option:
     compat_parse: Callable[[str], Any] | None = None
     """How that variable is read where its form differs; `None`: like the flag."""
     aliases: tuple[str, ...] = ()
-    """Deprecated flags that mean the same."""
+    """Other flags that mean the same: deprecated ones, and the Go runtime's names for what is called otherwise here."""
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
+    """Read a switch as Go does.
+
+    Raises:
+        ValueError: neither on nor off.
+    """
     lowered = text.lower()
     if lowered in {"1", "t", "true"}:
         return True
@@ -124,6 +148,16 @@ def _rate(text: str) -> float:
     if not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ValueError("must be a number from 0")
     return float(text)
+
+
+_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,12})(Ki|Mi|Gi|)", text)
+    if not found:
+        raise ValueError("must be a number of bytes, as 512Mi or 2Gi")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def _duration(text: str) -> float:
@@ -162,10 +196,16 @@ _LOGRUS |= {"error": "error", "fatal": "critical", "panic": "critical"}
 
 
 def _log_level(text: str) -> str:
-    level = _LOGRUS.get(text.lower())
+    # The Go runtime takes numbers too, for depths of debugging; here there is one.
+    level = "debug" if re.fullmatch(r"0*[1-9][0-9]*", text) else _LOGRUS.get(text.lower())
     if level is None:
         raise ValueError("must be one of debug, info, warn, error")
     return level
+
+
+def _ansible_args(text: str) -> str:
+    # Manifests quote them once for a shell that is not there; the Go runtime takes that one pair off.
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
 TABLE: tuple[Option, ...] = (
@@ -177,21 +217,24 @@ TABLE: tuple[Option, ...] = (
            help="requests a second to the API server, the operator's and its roles' together; 0: no limit of ours"),
     Option(field="kube_api_burst", flag="--kube-api-burst", default="0", parse=_whole,
            help="requests at once after a quiet while, with --kube-api-qps; 0: as many as that says"),
-    Option(field="strict", flag="--strict", default="false", parse=_boolean,
+    Option(field="strict", flag="--strict", default="false", parse=boolean,
            help="refuse to start on what is otherwise a warning about watches.yaml"),
     Option(field="env_compat", flag="--env-compat", default="", parse=_one_of("", "echoperator"),
            help="also read the environment variables of the Go echoperator"),
     Option(field="watch_namespaces", flag="--watch-namespace", default="", parse=_list, env=("WATCH_NAMESPACE",),
            help="comma list of namespaces to watch; empty: all"),
-    Option(field="inject_owner_ref", flag="--inject-owner-ref", default="true", parse=_boolean,
+    Option(field="inject_owner_ref", flag="--inject-owner-ref", default="true", parse=boolean,
            help="make what a role creates belong to the custom resource"),
+    Option(field="mark_unsafe", flag="--mark-unsafe", default="true", parse=boolean,
+           help="pass strings of the cluster on as plain text, in watches without markUnsafe; false renders templates "
+           "in them with all the operator's rights, as Operator SDK's Go runtime does"),
     Option(field="ansible_verbosity", flag="--ansible-verbosity", default="2", parse=_whole,
            help="how many v to give to Ansible, 0 to 7"),
     Option(field="ansible_roles_path", flag="--ansible-roles-path", default="", parse=str, env=("ANSIBLE_ROLES_PATH",),
            help="where roles named in the watches file are looked up, before ./roles"),
     Option(field="ansible_collections_path", flag="--ansible-collections-path", default="", parse=str,
            env=("ANSIBLE_COLLECTIONS_PATH",), help="where collections are looked up"),
-    Option(field="ansible_args", flag="--ansible-args", default="", parse=str,
+    Option(field="ansible_args", flag="--ansible-args", default="", parse=_ansible_args,
            help="further arguments for ansible-playbook, verbatim"),
     Option(field="ansible_log_events", flag="--ansible-log-events", default="tasks",
            parse=_one_of("nothing", "tasks", "everything"), help="which events of a run to log"),
@@ -203,17 +246,23 @@ TABLE: tuple[Option, ...] = (
            env=("MAX_CONCURRENT_RUNS",),
            help="runs at the same time, of all kinds together; 0: two for each CPU that the container may use, "
            "at least 2, and no fewer than were asked for for any one kind"),
+    Option(field="retry_min_delay_s", flag="--retry-min-delay", default="5ms", parse=_positive_duration,
+           help="pause before a failed reconcile is tried again; doubles with each further failure"),
+    Option(field="retry_max_delay_s", flag="--retry-max-delay", default="1000s", parse=_positive_duration,
+           help="the longest of those pauses"),
     Option(field="run_timeout_warning_s", flag="--run-warning-after", default="1h", parse=_positive_duration,
            help="a run without a timeout that takes longer gets a Warning Event"),
-    Option(field="no_warm", flag="--no-warm", default="false", parse=_boolean,
+    Option(field="artifacts_limit_bytes", flag="--artifacts-limit", default="512Mi", parse=_size,
+           help="what all kept runs together may take on disk, the oldest go first; as 512Mi, 2Gi or bytes"),
+    Option(field="no_warm", flag="--no-warm", default="false", parse=boolean,
            help="start a new Ansible for each run instead of a fork of one that is loaded"),
     Option(field="metrics_bind_address", flag="--metrics-bind-address", default=":8443", parse=str,
            aliases=("--metrics-addr",), help="where /metrics is served; 0: nowhere"),
     Option(field="metrics_path", flag="--metrics-path", default="/metrics", parse=str, compat="METRICS_PATH",
            help="path of the metrics"),
-    Option(field="metrics_secure", flag="--metrics-secure", default="false", parse=_boolean,
+    Option(field="metrics_secure", flag="--metrics-secure", default="false", parse=boolean,
            help="serve the metrics over TLS"),
-    Option(field="metrics_require_rbac", flag="--metrics-require-rbac", default="false", parse=_boolean,
+    Option(field="metrics_require_rbac", flag="--metrics-require-rbac", default="false", parse=boolean,
            help="show the metrics only to who may get their path; needs --metrics-secure"),
     Option(field="metrics_cert_path", flag="--metrics-cert-path", default="", parse=str,
            help="directory of the metrics' certificate, read again when it changes; empty: one of our own making"),
@@ -224,13 +273,13 @@ TABLE: tuple[Option, ...] = (
     Option(field="user_metrics_bind_address", flag="--user-metrics-bind-address", default="", parse=str,
            help="where roles' metrics are taken without a token, for copies of operator_sdk.util that have none; "
            "empty: 127.0.0.1:5050 with --prefer-project-util, else nowhere; 0: nowhere"),
-    Option(field="prefer_project_util", flag="--prefer-project-util", default="false", parse=_boolean,
+    Option(field="prefer_project_util", flag="--prefer-project-util", default="false", parse=boolean,
            help="use the operator_sdk.util that the project has installed instead of the operator's own"),
     Option(field="health_probe_bind_address", flag="--health-probe-bind-address", default=":6789", parse=str,
            help="where /healthz and /readyz are served; 0: nowhere"),
     Option(field="proxy_port", flag="--proxy-port", default="0", parse=_whole,
            help="port of the gateway on 127.0.0.1; 0: any free one"),
-    Option(field="leader_elect", flag="--leader-elect", default="false", parse=_boolean, compat="HA_ENABLED",
+    Option(field="leader_elect", flag="--leader-elect", default="false", parse=boolean, compat="HA_ENABLED",
            aliases=("--enable-leader-election",), help="work only while holding the Lease"),
     Option(field="leader_election_id", flag="--leader-election-id", default="", parse=str, env=("OPERATOR_NAME",),
            compat="HA_LEASE_LOCK_NAME", help="name of the Lease"),
@@ -249,9 +298,12 @@ TABLE: tuple[Option, ...] = (
     Option(field="graceful_shutdown_timeout_s", flag="--graceful-shutdown-timeout", default="30s", parse=_duration,
            help="how long runs in flight may go on after SIGTERM"),
     Option(field="log_level", flag="--log-level", default="info", parse=_log_level, compat="LOG_LEVEL",
-           help="debug, info, warn or error"),
+           aliases=("--zap-log-level",), help="debug, info, warn or error"),
     Option(field="log_format", flag="--log-format", default="json", parse=_one_of("json", "console"), compat="ENV",
-           compat_parse=lambda text: "console" if text == "local" else "json", help="json or console"),
+           compat_parse=lambda text: "console" if text == "local" else "json", aliases=("--zap-encoder",),
+           help="json or console"),
+    Option(field="log_time_encoding", flag="--log-time-encoding", default="iso8601", parse=_one_of(*TIME_ENCODINGS),
+           aliases=("--zap-time-encoding",), help=f"how a line tells its time: {', '.join(TIME_ENCODINGS)}"),
 )  # fmt: skip
 
 
@@ -262,7 +314,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         env = f"; env {', '.join(option.env)}" if option.env else ""
         flags = [option.flag, *option.aliases]
         common: dict[str, Any] = {"dest": option.field, "default": None, "help": f"{text} ({_shown(option)}{env})"}
-        if option.parse is _boolean:
+        if option.parse is boolean:
             parser.add_argument(*flags, nargs="?", const="true", metavar="true|false", **common)
         else:
             parser.add_argument(*flags, metavar=option.flag.rsplit("-", 1)[-1].upper(), **common)
@@ -288,6 +340,9 @@ def resolve(arguments: argparse.Namespace | Mapping[str, str | None], environmen
             values[option.field] = parse(text)
         except ValueError as error:
             problems.append(f"{source}={text!r}: {error}")
+    shortest, longest = values.get("retry_min_delay_s"), values.get("retry_max_delay_s")
+    if shortest and longest and shortest > longest:
+        problems.append(f"--retry-min-delay: {shortest:g} s is longer than --retry-max-delay, {longest:g} s")
     if problems:
         raise SettingsError("\n".join(problems))
     if compat:
@@ -328,12 +383,23 @@ def _echoperator(given: Mapping[str, Any], environment: Mapping[str, str]) -> di
 
 def workers_of(kind: str, group: str, *, default: int, environment: Mapping[str, str]) -> int:
     """Runs at the same time for one kind: `MAX_CONCURRENT_RECONCILES_<KIND>_<GROUP>`, or `WORKER_...` of old."""
+    names = ("MAX_CONCURRENT_RECONCILES", "WORKER")
+    return next((number for number in _of_kind(names, kind, group, environment) if number > 0), default)
+
+
+def verbosity_of(kind: str, group: str, *, default: int, environment: Mapping[str, str]) -> int:
+    """How many v for runs of one kind: `ANSIBLE_VERBOSITY_<KIND>_<GROUP>`, 0 to 7."""
+    return next(
+        (number for number in _of_kind(("ANSIBLE_VERBOSITY",), kind, group, environment) if number <= 7), default
+    )
+
+
+def _of_kind(names: Iterable[str], kind: str, group: str, environment: Mapping[str, str]) -> Iterator[int]:
     suffix = f"{kind}_{group.replace('.', '_')}".upper()
-    for name in (f"MAX_CONCURRENT_RECONCILES_{suffix}", f"WORKER_{suffix}"):
-        text = environment.get(name, "")
-        if re.fullmatch(r"[0-9]+", text) and int(text) > 0:
-            return int(text)
-    return default
+    for name in names:
+        text = environment.get(f"{name}_{suffix}", "")
+        if re.fullmatch(r"[0-9]+", text):
+            yield int(text)
 
 
 def describe(options: Iterable[Option] = TABLE) -> Sequence[tuple[str, str, str, str]]:

@@ -61,6 +61,7 @@ class Watch:
     mark_unsafe: bool = True
     """Strings from the cluster are data, never templates. The Go runtime's default is false."""
     max_runner_artifacts: int = 20
+    """Runs of an object that are kept on disk; 0: none. The Go runtime reads 0 as 20."""
     blacklist: frozenset[GroupVersionKind] = frozenset()
     """Kinds that are never watched as dependents."""
     selector: Selector = field(default_factory=Selector)
@@ -89,8 +90,14 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-def load(path: Path, *, search: SearchPath, environment: Mapping[str, str]) -> Loaded:
+def load(path: Path, *, search: SearchPath, environment: Mapping[str, str], mark_unsafe: bool = True) -> Loaded:
     """Read and check the file.
+
+    Args:
+        path: of the file.
+        search: where roles and playbooks are looked up.
+        environment: what `${NAME}` in the file stands for.
+        mark_unsafe: what counts for a watch that does not say.
 
     Raises:
         WatchesError: with every problem found, one a line.
@@ -99,10 +106,12 @@ def load(path: Path, *, search: SearchPath, environment: Mapping[str, str]) -> L
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WatchesError([f"{path}: cannot be read: {error}; name another file with --watches-file"]) from error
-    return parse(text, name=path.name, search=search, environment=environment)
+    return parse(text, name=path.name, search=search, environment=environment, mark_unsafe=mark_unsafe)
 
 
-def parse(text: str, *, name: str, search: SearchPath, environment: Mapping[str, str]) -> Loaded:
+def parse(
+    text: str, *, name: str, search: SearchPath, environment: Mapping[str, str], mark_unsafe: bool = True
+) -> Loaded:
     """As `load`, from text; `name` is what problems are reported under."""
     try:
         entries = yaml.safe_load(_expand(text, environment))
@@ -112,7 +121,8 @@ def parse(text: str, *, name: str, search: SearchPath, environment: Mapping[str,
         found = "nothing" if entries is None else type(entries).__name__
         raise WatchesError([f"{name}: must be a list of watches, found {found}; begin each entry with '- version:'"])
     report = _Report()
-    watches = [_watch(_Fields(entry, f"{name}[{index}]", report), search) for index, entry in enumerate(entries)]
+    read = (_Fields(entry, f"{name}[{index}]", report) for index, entry in enumerate(entries))
+    watches = [_watch(fields, search, mark_unsafe=mark_unsafe) for fields in read]
     _refuse_duplicates(watches, name, report)
     if report.problems:
         raise WatchesError(report.problems)
@@ -184,7 +194,7 @@ class _Fields:
         return next((value for name, value in self._raw.items() if name.lower() == key.lower()), None)
 
 
-def _watch(fields: _Fields, search: SearchPath) -> Watch:
+def _watch(fields: _Fields, search: SearchPath, *, mark_unsafe: bool) -> Watch:
     gvk = GroupVersionKind(
         fields.read("group", _text, ""), fields.read("version", _text, ""), fields.read("kind", _text, "")
     )
@@ -202,8 +212,8 @@ def _watch(fields: _Fields, search: SearchPath) -> Watch:
         watch_cluster_scoped_resources=fields.read("watchClusterScopedResources", _boolean, False),
         watch_annotations_changes=fields.read("watchAnnotationsChanges", _boolean, False),
         snake_case_parameters=fields.read("snakeCaseParameters", _boolean, True),
-        mark_unsafe=fields.read("markUnsafe", _boolean, True),
-        max_runner_artifacts=fields.read("maxRunnerArtifacts", _count, 20) or 20,
+        mark_unsafe=fields.read("markUnsafe", _boolean, mark_unsafe),
+        max_runner_artifacts=fields.read("maxRunnerArtifacts", _count, 20),
         blacklist=fields.read("blacklist", _kinds, frozenset()),
         selector=fields.read("selector", _selector, Selector()),
         run_timeout_s=fields.read("runTimeout", _duration, None) or None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import cli
+from runner import cli, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBECONFIG = """
@@ -78,6 +78,21 @@ def test_a_warning_stops_the_start_under_strict_only(project: Path) -> None:
     assert done.returncode == 2
     assert "watches.yaml[0].colour: unknown key" in done.stderr
     assert "refused under --strict" in done.stderr
+
+
+@pytest.mark.parametrize("marked", ["true", "false"])
+def test_the_flag_on_templates_counts_for_all_watches(
+    project: Path, monkeypatch: pytest.MonkeyPatch, marked: str
+) -> None:
+    monkeypatch.chdir(project)
+    loaded = cli._load_watches(settings.resolve({"mark_unsafe": marked}, {}), {})
+    assert [str(watch.mark_unsafe).lower() for watch in loaded.watches] == [marked]
+
+
+def test_a_flag_without_effect_is_told_once(project: Path) -> None:
+    done = run(project, "run", "--kubeconfig=kubeconfig", "--enable-http2", "--zap-encoder=json", "--leader-elect")
+    (line,) = [line for line in done.stderr.splitlines() if "without effect" in line]
+    assert "--enable-http2 has no effect" in line
 
 
 def test_bad_settings_are_shown_together(project: Path) -> None:

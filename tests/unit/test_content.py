@@ -31,6 +31,21 @@ def test_three_dotted_parts_are_a_role_of_a_collection(project: Path, tmp_path: 
     assert search.find_role("acme.web.site") == role
 
 
+def test_the_places_for_roles_are_operator_sdks_in_its_order(project: Path) -> None:
+    search = SearchPath.of(project, {"HOME": "/root", "ANSIBLE_ROLES_PATH": "/a:b"})
+    inside = Path("ansible_collections/acme/web/roles/site")
+    assert search.role_candidates("acme.web.site") == [
+        Path("/usr/share/ansible/collections") / inside,
+        Path("~/.ansible/collections").expanduser() / inside,
+        Path("/a/acme.web.site"),
+        Path("/a/roles/acme.web.site"),
+        project / "b" / "acme.web.site",
+        project / "b" / "roles" / "acme.web.site",
+        project / "roles" / "acme.web.site",
+    ]
+    assert search.role_candidates("a.b")[0] == Path("/a/a.b")
+
+
 def test_absolute_role_is_taken_as_it_is(project: Path) -> None:
     role = project / "roles" / "echo"
     assert SearchPath(project=project).role_candidates(str(role)) == [role]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from runner.annotations import Wishes
 from runner.content import Content
 from runner.decision import Plan, Step, decide
 from runner.labelselector import Selector
@@ -21,8 +22,8 @@ def meta(**values: Any) -> Meta:
     return Meta(ref=ObjectRef("a", "x"), **({"labels": {}, "annotations": {}} | values))
 
 
-def plan(of: Meta, by: Watch) -> Plan:
-    return decide(of, by, default_period_s=36000)
+def plan(of: Meta, by: Watch, wishes: Wishes = Wishes()) -> Plan:  # noqa: B008 - frozen
+    return decide(of, by, wishes, default_period_s=36000)
 
 
 def test_a_living_object_is_run() -> None:
@@ -63,30 +64,13 @@ def test_deletion_is_served_although_the_selector_no_longer_matches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "in_watch", "expected"),
-    [(None, None, 36000), (None, 60.0, 60), (None, 0.0, 0), ("30s", 60.0, 30), ("0s", 60.0, 0)],
+    ("wish", "in_watch", "expected"),
+    [(None, None, 36000), (None, 60.0, 60), (None, 0.0, 0), (30.0, 60.0, 30), (0.0, 60.0, 0)],
 )
-def test_period_annotation_beats_watch_beats_flag(
-    annotation: str | None, in_watch: float | None, expected: float
-) -> None:
-    annotations = {"ansible.sdk.operatorframework.io/reconcile-period": annotation} if annotation else {}
-    assert plan(meta(annotations=annotations), watch(reconcile_period_s=in_watch)).period_s == expected
+def test_period_annotation_beats_watch_beats_flag(wish: float | None, in_watch: float | None, expected: float) -> None:
+    assert plan(meta(), watch(reconcile_period_s=in_watch), Wishes(period_s=wish)).period_s == expected
 
 
-@pytest.mark.parametrize("value", ["30", "soon", "-1m", "1ns", ""])
-def test_bad_period_annotation_is_ignored_and_named(value: str) -> None:
-    """A CR author must not be able to spin the operator, nor to stop it by a typo."""
-    found = plan(meta(annotations={"ansible.sdk.operatorframework.io/reconcile-period": value}), watch())
-    assert found.period_s == 36000
-    (complaint,) = found.complaints
-    assert "ansible.sdk.operatorframework.io/reconcile-period" in complaint
-    assert repr(value) in complaint
-
-
-def test_verbosity_and_artifacts_come_from_annotations_within_bounds() -> None:
-    prefix = "ansible.sdk.operatorframework.io/"
-    found = plan(meta(annotations={prefix + "verbosity": "4", prefix + "max-runner-artifacts": "0"}), watch())
-    assert (found.verbosity, found.max_artifacts, found.complaints) == (4, 0, ())
-    found = plan(meta(annotations={prefix + "verbosity": "8", prefix + "max-runner-artifacts": "-1"}), watch())
-    assert (found.verbosity, found.max_artifacts) == (None, None)
-    assert len(found.complaints) == 2
+def test_verbosity_and_artifacts_are_as_the_object_wishes() -> None:
+    found = plan(meta(), watch(), Wishes(verbosity=0, max_artifacts=0))
+    assert (found.verbosity, found.max_artifacts) == (0, 0)

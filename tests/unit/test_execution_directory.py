@@ -98,8 +98,15 @@ def test_the_newest_runs_of_an_object_are_kept(area: RunArea) -> None:
     assert sorted(entry.name for entry in folder.iterdir()) == ["r2", "r3"]
     assert (folder / "r3" / "stdout").read_bytes() == b"end"
     assert folder.parts[-6:] == ("mmontes.io", "v1alpha1", "Echo", "default", "hello", "artifacts")
+
+
+def test_what_was_kept_of_an_object_goes_with_it(area: RunArea) -> None:
+    for ref in (REF, ObjectRef("default", "other"), ObjectRef("", "of-the-cluster")):
+        (area.kept(GVK, ref) / "r1").mkdir(parents=True)
+    assert len(list(area.all_kept())) == 3
     area.forget(GVK, REF)
-    assert not folder.parent.exists()
+    assert not area.kept(GVK, REF).parent.exists()
+    assert len(list(area.all_kept())) == 2
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/b", "../../etc"])

@@ -69,3 +69,26 @@ def test_exception_is_part_of_the_line() -> None:
     except ValueError:
         logger.exception("failed")
     assert "ValueError: invalid literal" in json.loads(stream.getvalue())["stacktrace"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("iso8601", "2026-01-01T12:00:00.250Z"),
+        ("rfc3339", "2026-01-01T12:00:00Z"),
+        ("rfc3339nano", "2026-01-01T12:00:00.250000Z"),
+        ("epoch", 1767268800.25),
+        ("millis", 1767268800250.0),
+        ("nano", 1767268800250000000),
+    ],
+)
+def test_a_line_tells_its_time_as_asked(encoding: str, expected: object) -> None:
+    """Whoever reads the Go runtime's logs by machine has one of these in their parser."""
+    for json_lines in (True, False):
+        stream = io.StringIO()
+        logs.configure(level="info", json_lines=json_lines, time_encoding=encoding, stream=stream)
+        record = logging.LogRecord("part", logging.INFO, "f", 1, "message", None, None)
+        record.created, record.msecs = 1767268800.25, 250.0
+        logging.getLogger().handle(record)
+        line = stream.getvalue()
+        assert json.loads(line)["ts"] == expected if json_lines else line.startswith(f"{expected} INFO")

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +18,9 @@ from runner.fieldpaths import FieldPath
 from runner.gateway.access import Access, Grant
 from runner.gateway.loopbreaker import Loop
 from runner.kube.discovery import NotServed
+from runner.kube.errors import ApiError
 from runner.labelselector import Selector
-from runner.objects import ObjectRef, Raw, Resource, RunId
+from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
 from runner.results import ReconcileError, Result, TerminalError
@@ -52,6 +55,7 @@ class FakeRun:
         self.verdict = Verdict.SUCCEEDED
         self.message = "no"
         self.requeue_after_s: float | None = None
+        self.stats: Stats | None = None
         self.during: Callable[[], Any] = lambda: None
         self.seconds = 0.0
         self.clock: FakeClock | None = None
@@ -68,7 +72,7 @@ class FakeRun:
             run_id=spec.run_id,
             verdict=self.verdict,
             return_code=2 if failed else 0,
-            stats=Stats(ok={"localhost": 1}, failures={"localhost": 1} if failed else {}),
+            stats=self.stats or Stats(ok={"localhost": 1}, failures={"localhost": 1} if failed else {}),
             failures=(task,) if failed else (),
             requeue_after_s=self.requeue_after_s,
         )
@@ -99,9 +103,10 @@ class World:
         self.observer = FakeObserver()
         self.forgotten: list[ObjectRef] = []
         self.served = True
+        self.resource = ECHOS
         ids = iter(range(1000))
         self.reconciler = Reconciler(
-            watch=Watch(gvk=ECHOS.gvk, content=Content(), **watch),
+            watch=Watch(gvk=ECHOS.gvk, **{"content": Content(), **watch}),
             find=self.find,
             client=self.kube,  # type: ignore[arg-type]  # the calls it makes
             gateway=self.gateway,  # type: ignore[arg-type]
@@ -130,7 +135,7 @@ class World:
     async def find(self) -> Resource:
         if not self.served:
             raise NotServed(str(ECHOS.gvk))
-        return ECHOS
+        return self.resource
 
     async def reconcile(self) -> Result:
         result = await self.reconciler.reconcile(X)
@@ -170,6 +175,28 @@ async def test_a_run_is_given_the_object_and_nothing_else() -> None:
     assert "http://run:t@127.0.0.1:1" in spec.kubeconfig
     (grant,) = world.gateway.grants
     assert (grant.owner_ref, grant.owner_uid, grant.controller_reference) == (X, obj["metadata"]["uid"], True)
+
+
+async def test_what_the_watch_says_reaches_the_run() -> None:
+    kinds = frozenset({GroupVersionKind("", "v1", "ConfigMap")})
+    world = World(blacklist=kinds, watch_dependent_resources=False, snake_case_parameters=False, mark_unsafe=False)
+    world.kube.put(X, spec={"messageText": "{{ 1 + 1 }}"})
+    await world.reconcile()
+    assert world.run.specs[0].extra_vars["messageText"] == "{{ 1 + 1 }}"
+    (grant,) = world.gateway.grants
+    assert (grant.blacklist, grant.watch_dependents, grant.inject_owner, grant.dry_run) == (kinds, False, True, False)
+
+
+@pytest.mark.parametrize("name", ["", "farewell"])
+async def test_a_finalizer_runs_its_own_role_or_the_watchs(name: str) -> None:
+    own, usual = Path("/roles/farewell"), Path("/roles/usual")
+    content = Content(role=own) if name else None
+    world = World(content=Content(role=usual), finalizer=Finalizer(name="f", content=content, vars={}))
+    world.kube.put(X, spec={}, finalizers=["f"])
+    await world.reconcile()
+    world.kube.delete(X)
+    await world.reconcile()
+    assert [spec.content.role for spec in world.run.specs] == [usual, own if name else usual]
 
 
 async def test_a_second_look_at_an_unchanged_object_writes_nothing_and_reads_twice() -> None:
@@ -312,6 +339,17 @@ async def test_without_manage_status_nothing_is_written_ever() -> None:
     assert world.kube.writes == []
 
 
+async def test_runs_count_without_manage_status() -> None:
+    """The Go runtime counts them where it writes the status, so not at all."""
+    world = World(manage_status=False)
+    world.kube.put(X, spec={})
+    await world.reconcile()
+    world.run.verdict = Verdict.FAILED
+    with suppress(ReconcileError):
+        await world.reconcile()
+    assert world.observer.finished == [Verdict.SUCCEEDED, Verdict.FAILED]
+
+
 @pytest.mark.parametrize("manage_status", [True, False])
 async def test_a_refused_key_is_told_and_not_tried_again(manage_status: bool) -> None:
     world = World(manage_status=manage_status)
@@ -346,6 +384,26 @@ async def test_a_child_that_is_changed_back_and_forth_is_told_of_whatever_became
     assert event["involvedObject"]["name"] == "x"
     (grant,) = world.gateway.grants
     assert (grant.owner_generation, grant.dependent_ignore) == (3, (FieldPath.parse("spec.replicas"),))
+
+
+async def test_words_of_ansible_among_the_keys_are_logged_once_for_the_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """Existing resources have a `name` or a `port`; refusing them would break who comes from the Go runtime."""
+    world = World()
+    world.kube.put(X, spec={"port": 80, "size": 1})
+    await world.reconcile()
+    await world.reconcile()
+    assert [record.message for record in caplog.records] == ["spec keys that are words of Ansible"]
+    assert len(world.run.specs) == 2
+
+
+async def test_a_run_that_matched_no_host_succeeds_with_one_warning() -> None:
+    world = World()
+    world.kube.put(X, spec={})
+    world.run.stats = Stats()
+    for _ in range(2):
+        await world.reconcile()
+    assert world.reasons() == ["Reconciled", "NoHosts"]
+    assert world.condition("Successful")["status"] == "True"
 
 
 async def test_requeue_after_beats_the_period() -> None:
@@ -469,7 +527,119 @@ async def test_a_run_cut_off_by_our_own_end_gives_its_access_back() -> None:
     assert world.observer.finished == [None]
 
 
-async def test_bad_annotation_is_ignored_and_the_rest_goes_on() -> None:
+async def test_bad_annotation_is_a_warning_once_and_the_last_good_value_stays() -> None:
     world = World()
-    world.kube.put(X, spec={}, annotations={"ansible.sdk.operatorframework.io/reconcile-period": "30"})
-    assert await world.reconcile() == Result.requeue(36000)
+    period = "ansible.sdk.operatorframework.io/reconcile-period"
+    world.kube.put(X, spec={}, annotations={period: "30s"})
+    assert await world.reconcile() == Result.requeue(30)
+    world.kube.objects[X]["metadata"]["annotations"][period] = "30"
+    world.kube.events.clear()
+    assert await world.reconcile() == Result.requeue(30)
+    assert await world.reconcile() == Result.requeue(30)
+    ((kind, reason, message),) = [(event["type"], event["reason"], event["message"]) for event in world.kube.events]
+    assert (kind, reason) == ("Warning", "AnnotationIgnored")
+    assert message == (
+        f"annotation {period}: must be a duration with units, as 30s, 5m or 1h30m, found '30'; the last good value stays"
+    )
+
+
+async def test_an_object_that_is_not_ours_hears_of_its_annotations_once_it_is() -> None:
+    world = World(selector=Selector.parse({"matchLabels": {"app": "x"}}))
+    world.kube.put(X, spec={}, annotations={"ansible.sdk.operatorframework.io/verbosity": "loud"})
+    await world.reconcile()
+    assert world.kube.events == []
+    world.kube.objects[X]["metadata"]["labels"] = {"app": "x"}
+    await world.reconcile()
+    assert "AnnotationIgnored" in world.reasons()
+
+
+async def test_verbosity_and_artifacts_of_the_object_reach_its_run() -> None:
+    world = World(max_runner_artifacts=3)
+    prefix = "ansible.sdk.operatorframework.io/"
+    world.kube.put(X, spec={}, annotations={prefix + "verbosity": "0", prefix + "max-runner-artifacts": "0"})
+    await world.reconcile()
+    del world.kube.objects[X]["metadata"]["annotations"]
+    await world.reconcile()
+    assert [(spec.verbosity, spec.max_artifacts) for spec in world.run.specs] == [(0, 0), (2, 3)]
+
+
+async def test_a_kind_without_status_subresource_is_run_and_said_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Its status cannot be written; the Go runtime fails each such reconcile."""
+    world = World()
+    world.resource = replace(ECHOS, subresources=frozenset())
+    world.kube.put(X, spec={})
+    for _ in range(2):
+        assert await world.reconcile() == Result.requeue(36000)
+    assert (len(world.run.specs), world.kube.writes) == (2, [])
+    assert [record.message for record in caplog.records] == [
+        "this kind has no status subresource, so no status is written"
+    ]
+
+
+async def test_deletion_before_the_finalizer_is_there_runs_nothing() -> None:
+    """Nothing was made yet, so there is nothing to clean up, and nobody waits for us."""
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["theirs"])
+
+    def delete() -> None:
+        if "deletionTimestamp" not in world.kube.objects[X]["metadata"]:
+            world.kube.delete(X)
+
+    world.kube.before_patch = delete
+    with pytest.raises(ApiError, match="Conflict"):
+        await world.reconcile()
+    assert await world.reconcile() == Result.await_change()
+    assert world.run.specs == []
+    assert world.kube.objects[X]["metadata"]["finalizers"] == ["theirs"]
+
+
+async def test_deletion_at_the_start_of_a_run_is_finalized_exactly_once() -> None:
+    """The Go runtime reads the object again on the way and then runs the finalizer's content twice."""
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer", "theirs"])
+
+    def delete() -> None:
+        if "deletionTimestamp" not in world.kube.objects[X]["metadata"]:
+            world.kube.delete(X)
+
+    world.kube.before_patch = delete  # the first patch announces the run
+    with suppress(ReconcileError):
+        await world.reconcile()
+    for _ in range(2):
+        assert await world.reconcile() == Result.await_change()
+    assert ["gone" in spec.extra_vars for spec in world.run.specs].count(True) == 1
+    assert "gone" in world.run.specs[-1].extra_vars
+    assert world.kube.objects[X]["metadata"]["finalizers"] == ["theirs"]
+
+
+async def test_deletion_during_a_run_is_finalized_by_the_next() -> None:
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer"])
+    world.run.during = lambda: world.kube.delete(X) if len(world.run.specs) == 1 else None
+    await world.reconcile()
+    assert X in world.kube.objects
+    assert await world.reconcile() == Result.await_change()
+    assert ["gone" in spec.extra_vars for spec in world.run.specs] == [False, True]
+    assert X not in world.kube.objects
+
+
+@pytest.mark.parametrize("requeue_after_s", [None, 7.0])
+async def test_requeue_after_in_a_finalizer_lets_the_object_go_all_the_same(requeue_after_s: float | None) -> None:
+    world = World(finalizer=FINALIZER)
+    world.kube.put(X, spec={}, finalizers=["mmontes.io/finalizer"])
+    world.kube.delete(X)
+    world.run.requeue_after_s = requeue_after_s
+    assert await world.reconcile() == Result.await_change()
+    assert X not in world.kube.objects
+
+
+async def test_requeue_after_comes_with_the_status_done() -> None:
+    """The Go runtime leaves Running=True behind and lets the next run overlap with this one."""
+    world = World()
+    world.kube.put(X, spec={})
+    world.run.requeue_after_s = 1.0
+    world.run.during = lambda: world.kube.set_status(X, during=world.condition("Running")["reason"])
+    assert await world.reconcile() == Result.requeue(1)
+    assert world.kube.objects[X]["status"]["during"] == "Running"
+    assert world.condition("Running")["message"] == "Awaiting next reconciliation"
+    assert world.observer.finished == [Verdict.SUCCEEDED]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner import settings
-from runner.settings import Settings, SettingsError, resolve, workers_of
+from runner.settings import Settings, SettingsError, resolve, verbosity_of, workers_of
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -122,11 +122,51 @@ def test_workers_per_kind_come_from_its_variable(environment: dict[str, str], ex
     assert workers_of("Echo", "mmontes.io", default=4, environment=environment) == expected
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 2),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "0"}, 0),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "7"}, 7),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "8"}, 2),
+        ({"ANSIBLE_VERBOSITY_ECHO_MMONTES_IO": "-1"}, 2),
+        ({"ANSIBLE_VERBOSITY": "5"}, 2),
+    ],
+)
+def test_verbosity_per_kind_comes_from_its_variable(environment: dict[str, str], expected: int) -> None:
+    assert verbosity_of("Echo", "mmontes.io", default=2, environment=environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("'-e a=1'", "-e a=1"), ("-e 'a=1'", "-e 'a=1'"), ("''", ""), ("'", "'"), ("", "")]
+)
+def test_one_pair_of_quotes_around_all_arguments_is_taken_off(text: str, expected: str) -> None:
+    """Manifests have --ansible-args='--vault-password-file x' as one list entry, quotes and all."""
+    assert parsed(f"--ansible-args={text}").ansible_args == expected
+
+
 def test_the_limit_over_all_kinds_and_the_rate_are_off_or_derived_unless_set() -> None:
     found = parsed()
     assert (found.max_concurrent_runs, found.kube_api_qps, found.kube_api_burst) == (0, 0.0, 0)
     found = parsed("--kube-api-qps=7.5", "--kube-api-burst=20", MAX_CONCURRENT_RUNS="3")
     assert (found.max_concurrent_runs, found.kube_api_qps, found.kube_api_burst) == (3, 7.5, 20)
+
+
+def test_pauses_between_tries_are_client_gos_unless_set() -> None:
+    """The Go runtime's cannot be changed: a role that fails is tried a dozen times within its first minute."""
+    found = parsed()
+    assert (found.retry_min_delay_s, found.retry_max_delay_s) == (0.005, 1000)
+    found = parsed("--retry-min-delay=5s", "--retry-max-delay=5m")
+    assert (found.retry_min_delay_s, found.retry_max_delay_s) == (5, 300)
+    with pytest.raises(SettingsError, match="--retry-min-delay: 10 s is longer than --retry-max-delay, 5 s"):
+        parsed("--retry-min-delay=10s", "--retry-max-delay=5s")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("512Mi", 512 << 20), ("2Gi", 2 << 30), ("1Ki", 1024), ("0", 0)])
+def test_a_size_is_written_as_in_kubernetes(text: str, expected: int) -> None:
+    assert parsed(f"--artifacts-limit={text}").artifacts_limit_bytes == expected
+    with pytest.raises(SettingsError, match="--artifacts-limit='lots'"):
+        parsed("--artifacts-limit=lots")
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "inf", "1e9", "many", ""])

@@ -223,6 +223,31 @@ def test_failure_without_message_says_what_the_go_runtime_says() -> None:
     assert found["Failure"]["message"] == "unknown playbook failure"
 
 
+def test_messages_of_several_failures_are_lines() -> None:
+    tasks = tuple(TaskFailure(task="t", action="a", path="", message=text) for text in ("one", "", "three"))
+    found = by_type(status.finished({}, failure(failures=tasks), generation=1, now=NOW))
+    assert found["Failure"]["message"] == "one\nunknown playbook failure\nthree"
+
+
+def test_ready_says_that_a_run_goes_on() -> None:
+    """The older conditions have the words of the last success beside a False."""
+    ready = by_type(status.running(succeeded_before(), generation=2, now=LATER))["Ready"]
+    assert (ready["status"], ready["reason"], ready["message"]) == ("Unknown", "Reconciling", "Running reconciliation")
+    assert ready["observedGeneration"] == 2
+
+
+def test_conditions_stand_in_the_order_of_their_last_change() -> None:
+    """As the Go runtime writes them."""
+    assert [entry["type"] for entry in succeeded_before()["conditions"]] == [
+        "Running",
+        "Successful",
+        "Failure",
+        "Ready",
+    ]
+    failed = status.finished(succeeded_before(), failure(), generation=1, now=LATER)
+    assert [entry["type"] for entry in failed["conditions"]] == ["Running", "Failure", "Successful", "Ready"]
+
+
 def test_long_messages_are_cut() -> None:
     long = failure(failures=(TaskFailure(task="t", action="a", path="", message="x" * 100_000),))
     found = by_type(status.finished({}, long, generation=1, now=NOW))

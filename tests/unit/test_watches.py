@@ -189,6 +189,28 @@ def test_only_braced_variables_that_exist_are_replaced(search: SearchPath) -> No
     assert watch.vars == {"a": "$ROLE", "b": "${NOPE}"}
 
 
+def test_the_operators_word_on_templates_counts_where_a_watch_has_none(search: SearchPath) -> None:
+    text = "[{version: v1, kind: A, role: echo}, {version: v1, kind: B, role: echo, markUnsafe: true}]"
+    loaded = parse(text, name="w", search=search, environment={}, mark_unsafe=False)
+    assert [watch.mark_unsafe for watch in loaded.watches] == [False, True]
+
+
+def test_no_artifacts_are_no_artifacts(search: SearchPath) -> None:
+    """The Go runtime reads 0 as 20, and people who wanted none ran out of inodes."""
+    loaded = read("- {version: v1, kind: Pod, role: echo, maxRunnerArtifacts: 0}", search)
+    assert loaded.watches[0].max_runner_artifacts == 0
+
+
+def test_a_finalizer_that_would_do_nothing_is_refused(search: SearchPath) -> None:
+    (line,) = problems("- {version: v1, kind: Pod, role: echo, finalizer: {name: f}}", search)
+    assert line == "watches.yaml[0].finalizer: needs a role, a playbook or vars, or it would do nothing"
+
+
+def test_a_bad_selector_is_a_problem_by_path(search: SearchPath) -> None:
+    (line,) = problems("- {version: v1, kind: Pod, role: echo, selector: {matchLabels: {a: 1}}}", search)
+    assert line == "watches.yaml[0].selector: matchLabels.a: 1 must be a string; quote it"
+
+
 def test_zero_period_means_never(search: SearchPath) -> None:
     """The Go runtime reads it as 'not set' although its maintainers and users mean never."""
     assert (

@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,6 +71,10 @@ class RunArea:
         """Where finished runs of that object are kept, each in a directory named after it."""
         parts = (gvk.group, gvk.version, gvk.kind, ref.namespace, ref.name)
         return self._base.joinpath("runner", *(_segment(part) for part in parts if part), "artifacts")
+
+    def all_kept(self) -> Iterator[Path]:
+        """Every run that is kept, of whatever object."""
+        return (path for path in self._base.glob("runner/**/artifacts/*") if path.is_dir())
 
     def forget(self, gvk: GroupVersionKind, ref: ObjectRef) -> None:
         """Remove what was kept of an object that is gone."""

@@ -4,6 +4,8 @@ Promises: over any span of time no more than the burst and the rate times the sp
 default, because the API server's own priority and fairness serves everybody better than a guess made here.
 """
 
+import asyncio
+
 from runner.clock import Clock
 
 __all__ = ["TokenBucket"]
@@ -22,19 +24,16 @@ class TokenBucket:
         self._clock = clock
         self._tokens = float(burst)
         self._filled_at = clock.monotonic()
+        self._turn = asyncio.Lock()
 
     async def take(self) -> None:
-        """Wait until one more request may be sent."""
-        self._fill()
-        self._tokens -= 1
-        if self._tokens >= 0:
-            return
-        try:
-            # Below zero are those who wait; each knows its instant, so nobody has to be woken.
-            await self._clock.sleep(-self._tokens / self._qps)
-        except BaseException:
-            self._tokens += 1
-            raise
+        """Wait until one more request may be sent. Who gives up while waiting lets those behind move up."""
+        async with self._turn:
+            self._fill()
+            if self._tokens < 1:
+                await self._clock.sleep((1 - self._tokens) / self._qps)
+                self._fill()
+            self._tokens -= 1
 
     def _fill(self) -> None:
         now = self._clock.monotonic()

@@ -25,7 +25,7 @@ from runner.metrics.registry import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId, WatchEvent
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
-from runner.settings import Settings
+from runner.settings import Settings, verbosity_of
 from runner.slots import Slots
 from runner.watches import Watch
 from runner.wiring import concurrency
@@ -53,6 +53,7 @@ class Shared:
     client: KubeClient
     discovery: Discovery
     metrics: Metrics
+    recorder: Recorder
     pool: InformerPool
     slots: Slots
     names: Mapping[GroupVersionKind, str]
@@ -105,7 +106,12 @@ def controller_names(watches: Sequence[Watch]) -> dict[GroupVersionKind, str]:
 
 def queue_of(watch: Watch, shared: Shared) -> WorkQueue[ObjectRef]:
     observer = shared.metrics.queue(shared.names[watch.gvk])
-    queue: WorkQueue[ObjectRef] = WorkQueue(clock=shared.clock, observer=observer)
+    queue: WorkQueue[ObjectRef] = WorkQueue(
+        clock=shared.clock,
+        base_delay_s=shared.settings.retry_min_delay_s,
+        max_delay_s=shared.settings.retry_max_delay_s,
+        observer=observer,
+    )
     observer.follow(queue.unfinished_s)
     return queue
 
@@ -199,16 +205,12 @@ def controller_of(
         client=shared.client,
         gateway=gateway,
         execute=execute,
-        recorder=Recorder(
-            shared.client,
-            component="ansible-operator",
-            instance=settings.leader_identity,
-            clock=shared.clock,
-            count_denied=partial(shared.metrics.denied, "events"),
-        ),
+        recorder=shared.recorder,
         defaults=RunDefaults(
             reconcile_period_s=settings.reconcile_period_s,
-            verbosity=settings.ansible_verbosity,
+            verbosity=verbosity_of(
+                gvk.kind, gvk.group, default=settings.ansible_verbosity, environment=shared.environment
+            ),
             ansible_args=settings.ansible_args,
             inject_owner=settings.inject_owner_ref,
             environment=run_environment.inherit(shared.environment, run_env=watch.run_env),

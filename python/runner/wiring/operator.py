@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from runner.execution import environment as run_environment
 from runner.execution.directory import RunArea, default_base
 from runner.execution.processes import become_subreaper
 from runner.execution.run import Execute
+from runner.execution.shelf import Shelf, Shelved
 from runner.execution.warm import WarmExecution
 from runner.gateway.loopbreaker import LoopBreaker
 from runner.gateway.server import Gateway
@@ -27,6 +29,7 @@ from runner.manager import Leadership, Manager, Parts
 from runner.metrics import slots as slotmetrics
 from runner.metrics.registry import Metrics
 from runner.metrics.warm import WarmMetrics
+from runner.recorder import Recorder
 from runner.runlog import RunLog
 from runner.settings import Settings
 from runner.slots import Slots
@@ -79,6 +82,13 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
         client=client,
         discovery=Discovery(client, clock=clock),
         metrics=metrics,
+        recorder=Recorder(
+            client,
+            component="ansible-operator",
+            instance=settings.leader_identity,
+            clock=clock,
+            count_denied=partial(metrics.denied, "events"),
+        ),
         pool=InformerPool(),
         slots=_slots(watches, settings, environment, metrics),
         names=controller_names(watches),
@@ -100,9 +110,12 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     become_subreaper()
     area = _area()
     execution = _execution(watches, area, shared)
+    shelf = Shelf(area.all_kept(), limit_bytes=settings.artifacts_limit_bytes)
     primaries = [informer for watch in watches for informer in primaries_of(watch, queues[watch.gvk], shared)]
     controllers = [
-        controller_of(watch, queues[watch.gvk], gateway, _path_of(watch, execution, settings), area, shared)
+        controller_of(
+            watch, queues[watch.gvk], gateway, Shelved(_path_of(watch, execution, settings), area, shelf), area, shared
+        )
         for watch in watches
     ]
     leadership, elector_client = leadership_of(shared, connection, fence, execution.kill_all, user_agent=_USER_AGENT)

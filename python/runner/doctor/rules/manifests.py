@@ -12,6 +12,7 @@ from runner.doctor.rules import dockerfile
 from runner.doctor.rules.core import SETTINGS
 from runner.doctor.yamlfile import MappingNode, Node, ScalarNode, find, items, place_of, plain, text_of
 from runner.execution import environment
+from runner.goflags import WITHOUT_EFFECT
 
 __all__ = ["check"]
 
@@ -20,11 +21,6 @@ _GO_FLAGS = frozenset({
     "--zap-stacktrace-level", "--zap-time-encoding",
 })  # fmt: skip
 """Flags that are the Go runtime's alone; whether they are understood is asked of the parser all the same."""
-_LOGGING = "use --log-level=debug|info|warn|error and --log-format=json|console"
-_REMEDIES = {
-    "--enable-http2": "remove it: the operator's servers speak HTTP/1.1 alone",
-    "--leader-elect-resource-lock": "remove it: the lock is a Lease, as it was there whatever this said",
-}
 _OPERATOR = re.compile(r"operator|manager|^ansible$")
 
 
@@ -88,16 +84,22 @@ def _flag(place: Place, word: str, parser: argparse.ArgumentParser) -> Iterator[
     flag = word.partition("=")[0]
     if not re.fullmatch(r"--[a-z][a-z0-9-]+", flag):
         return
+    if flag in WITHOUT_EFFECT:
+        yield Finding(
+            place=place, rule="flag-without-effect", severity=Severity.INFO,
+            what=f"{flag} has no effect: {WITHOUT_EFFECT[flag]}",
+            remedy="nothing has to be done",
+        )  # fmt: skip
+        return
     try:
         _, unknown = parser.parse_known_args([f"{flag}=x"])
     except (argparse.ArgumentError, SystemExit):
         return  # understood, though not with this value
     if unknown:
-        logging = flag.startswith("--zap-")
         yield Finding(
             place=place, rule="flag-unknown", severity=Severity.ERROR,
             what=f"{flag} is no flag of this operator, which does not start with it",
-            remedy=_REMEDIES.get(flag, _LOGGING if logging else "remove it; docs/settings.md lists all flags"),
+            remedy="remove it; docs/settings.md lists all flags",
         )  # fmt: skip
 
 
