@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from runner.execution.warm import callback, lessons, processtie, report, singletons
+from runner.execution import processes
+from runner.execution.warm import callback, lessons, report, singletons
 
 __all__ = ["Wires", "main", "play"]
 
@@ -45,7 +46,7 @@ def main(
     """Run `ansible-playbook` to its end. In a fresh fork; never returns, whatever happens."""
     code = 255
     try:
-        if not processtie.die_with(parent):
+        if not processes.die_with_parent(parent, signal.SIGKILL):
             os._exit(1)
         _take_over(wires)
         singletons.become_run(environment, arguments=command, directory=directory)
