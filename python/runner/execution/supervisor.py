@@ -36,8 +36,9 @@ _OWN_OUTPUT = "verbose"
 class Supervisor:
     """One run, from its job to its last process."""
 
-    def __init__(self, channel: int) -> None:
+    def __init__(self, channel: int, play: "type[Play]") -> None:
         self._channel = channel
+        self._play = play
         self._outbox: Outbox | None = None
         self._directory: RunDirectory | None = None
 
@@ -53,7 +54,7 @@ class Supervisor:
         job = Job.decode(self._receive())
         self._outbox = Outbox(self._channel)
         self._directory = RunDirectory(Path(job.directory))
-        play = Play(job, self._directory, self._outbox)
+        play = self._play(job, self._directory, self._outbox)
         record = play.run()
         if job.keep_in and "error" not in record:
             play.keep()
@@ -238,7 +239,7 @@ def main(arguments: list[str]) -> NoReturn:
     processes.become_subreaper()
     if not processes.die_with_parent(parent):
         os._exit(1)
-    supervisor = Supervisor(channel)
+    supervisor = Supervisor(channel, Play)
     signal.signal(signal.SIGTERM, supervisor.terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor.run()

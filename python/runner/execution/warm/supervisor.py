@@ -13,7 +13,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.execution import events, processes, supervisor
@@ -22,28 +21,12 @@ from runner.execution.job import Job
 from runner.execution.outbox import Outbox
 from runner.execution.warm import child
 
-__all__ = ["WARM", "WarmPlay", "WarmSupervisor", "main"]
+__all__ = ["WARM", "WarmPlay", "main"]
 
 WARM = "warm"
 """Kind of the record that says which path a task or module took; the operator's end keeps it to itself."""
 _CHUNK = 256 * 1024
 _DRAIN_S = 5.0
-
-
-class WarmSupervisor(supervisor.Supervisor):
-    """One warm run, from its job to its last process."""
-
-    def run(self) -> None:
-        job = Job.decode(self._receive())
-        outbox = self._outbox = Outbox(self._channel)
-        directory = self._directory = RunDirectory(Path(job.directory))
-        play = WarmPlay(job, directory, outbox)
-        record = play.run()
-        if job.keep_in and "error" not in record:
-            play.keep()
-        directory.remove()
-        outbox.put(events.encode(record), essential=True)
-        outbox.drain()
 
 
 class WarmPlay(supervisor.Play):
@@ -212,7 +195,7 @@ def main(channel: int, parent: int) -> NoReturn:
         os.setsid()
         processes.become_subreaper()
         if processes.die_with_parent(parent):
-            program = WarmSupervisor(channel)
+            program = supervisor.Supervisor(channel, WarmPlay)
             signal.signal(signal.SIGTERM, program.terminate)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             program.run()
