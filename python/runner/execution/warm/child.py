@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from runner.execution import processes
-from runner.execution.warm import callback, lessons, report, singletons
+from runner.execution.warm import callback, interpreter, lessons, report, singletons
 
 __all__ = ["Wires", "main", "play"]
 
@@ -69,17 +69,8 @@ def play(command: Sequence[str]) -> int:
     try:
         PlaybookCLI.cli_executor(list(command))
     except SystemExit as end:
-        return _exit_code(end.code)
+        return interpreter.exit_code(end.code)
     return 0
-
-
-def _exit_code(code: Any) -> int:
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return int(code) & 0xFF
-    print(code, file=sys.stderr)  # noqa: T201 - as the interpreter does
-    return 1
 
 
 def _take_over(wires: Wires) -> None:
