@@ -99,8 +99,7 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     execution = _execution(watches, area, shared)
     primaries = [informer for watch in watches for informer in primaries_of(watch, queues[watch.gvk], shared)]
     controllers = [
-        controller_of(watch, queues[watch.gvk], gateway, _path_of(watch, execution, settings), area, shared)
-        for watch in watches
+        controller_of(watch, queues[watch.gvk], gateway, _path_of(watch, execution), area, shared) for watch in watches
     ]
     leadership, elector_client = leadership_of(shared, connection, fence, execution.kill_all, user_agent=_USER_AGENT)
     reviews_client = KubeClient(connection, user_agent=f"{_USER_AGENT} metrics", observe=observe)
@@ -144,8 +143,8 @@ def _execution(watches: Sequence[Watch], area: RunArea, shared: Shared) -> WarmE
     )
 
 
-def _path_of(watch: Watch, execution: WarmExecution, settings: Settings) -> Execute:
-    return execution if watch.warm_modules and not settings.no_warm else execution.plain()
+def _path_of(watch: Watch, execution: WarmExecution) -> Execute:
+    return execution if watch.warm_modules else execution.plain()
 
 
 def _slots(watches: Sequence[Watch], settings: Settings, environment: Mapping[str, str], metrics: Metrics) -> Slots:
