@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.content import Content
 from runner.durations import parse_duration
 from runner.objects import Meta
 from runner.watches import Watch
 
-__all__ = ["PERIOD_ANNOTATION", "VERBOSITY_ANNOTATION", "Plan", "Step", "decide"]
+__all__ = ["PERIOD_ANNOTATION", "VERBOSITY_ANNOTATION", "Plan", "Step", "content_of", "decide"]
 
 _PREFIX = "ansible.sdk.operatorframework.io/"
 PERIOD_ANNOTATION = _PREFIX + "reconcile-period"
@@ -57,6 +58,13 @@ def decide(meta: Meta, watch: Watch, *, default_period_s: float) -> Plan:
         max_artifacts=_number(meta, ARTIFACTS_ANNOTATION, complaints, highest=1000),
         complaints=tuple(complaints),
     )
+
+
+def content_of(step: Step, watch: Watch) -> Content:
+    """What runs in that step."""
+    if step is Step.FINALIZE and watch.finalizer is not None and watch.finalizer.content is not None:
+        return watch.finalizer.content
+    return watch.content
 
 
 def _step(meta: Meta, watch: Watch) -> tuple[Step, str]:

@@ -7,7 +7,7 @@ the rest a counter.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from runner.logs import fields
 from runner.objects import GroupVersionKind, Meta, Raw, Resource, format_time
 from runner.status import condition, describe_failure
 
-__all__ = ["Notice", "Recorder", "notices_of"]
+__all__ = ["Notice", "Recorder", "notices_of", "slow_run", "template_as_text"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,21 @@ def notices_of(
         if is_new and all(notice.reason != outcome.verdict.value for notice in notices):
             notices.append(Notice(type="Warning", reason=outcome.verdict.value, message=describe_failure(outcome)))
     return tuple(notices)
+
+
+def slow_run(seconds: float) -> Notice:
+    """A run that goes on for longer than that."""
+    return Notice(type="Warning", reason="RunSlow", message=f"a run is still going on after {seconds:g} s")
+
+
+def template_as_text(paths: Iterable[str]) -> Notice:
+    """Fields of an object's spec, by their paths, that its author may have wanted rendered."""
+    return Notice(
+        type="Warning",
+        reason="TemplateNotRendered",
+        message=f"{', '.join(paths)}: looks like a template and is passed on as plain text; "
+        "markUnsafe: false in watches.yaml would render it, with all the operator's rights",
+    )
 
 
 class Recorder:
