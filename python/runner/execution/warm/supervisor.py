@@ -8,7 +8,6 @@ plain path; only the command that it would start as a new program is a fork inst
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import time
@@ -88,14 +87,9 @@ class WarmPlay(supervisor.Play):
         record = {"kind": WARM, "what": what, "action": action, "reason": reason}
         self._outbox.put(events.encode(record), essential=False)
 
-    def _on_marker(self, event_id: str, text: str) -> None:
-        """Hand an event to ansible-runner, merged already: it finds no file, and goes on with what it was given."""
-        partial = self._partials.pop(event_id, None)
-        if partial is None:
-            return
-        self._counter += 1
-        event = {"uuid": event_id, "counter": self._counter, "stdout": text, "start_line": 0, "end_line": 0}
-        self._runner.event_callback(event | partial)
+    def _known_of(self, event_id: str) -> Mapping[str, Any] | None:
+        """All of it: ansible-runner finds no file, and goes on with what it was given."""
+        return self._partials.pop(event_id, None)
 
 
 class _Intake:
@@ -193,12 +187,6 @@ def main(channel: int, parent: int) -> NoReturn:
     """Be the supervisor of one run. In a fresh fork of the warm parent; never returns."""
     try:
         os.setsid()
-        processes.become_subreaper()
-        if processes.die_with_parent(parent):
-            program = supervisor.Supervisor(channel, WarmPlay)
-            signal.signal(signal.SIGTERM, program.terminate)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            program.run()
-            os._exit(0)
+        supervisor.supervise(channel, parent=parent, play=WarmPlay)
     finally:
         os._exit(1)
