@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.checks import until
 from bench.costs import Snapshot
 from bench.exposition import total
-from bench.measurement import Variant
+from bench.measurement import Measurement, Variant
 from bench.operators import ROOT, Launch, Operator
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
 from runner.kube.errors import ApiError
@@ -51,6 +51,19 @@ class Case:
             return (str(self.peer), "run")
         own = (sys.executable, *self.python, "-m", "runner", "run", "--strict", *self.arguments)
         return (*own, "--no-warm") if self.variant == "plain" else own
+
+    def measurement(
+        self, *, workers: int, figures: Mapping[str, float], samples: Mapping[str, Sequence[float]] | None = None
+    ) -> Measurement:
+        """What came of this case; see `Measurement`."""
+        return Measurement(
+            scenario=self.scenario,
+            variant=self.variant,
+            count=self.count,
+            workers=workers,
+            figures=figures,
+            samples=samples or {},
+        )
 
 
 class Rig:

@@ -8,17 +8,16 @@ and warm.
 from pathlib import Path
 
 from bench.checks import demand, job_problems
-from bench.costs import memory_figures
 from bench.distribution import percentiles
-from bench.exposition import total
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, create, echoes
 from bench.measurement import Measurement
-from bench.operators import ROOT, Operator
+from bench.operators import ROOT
 from bench.progress import Bar
 from bench.rig import PROJECTS, Case, Rig
 from tests.harness import ECHO, JOB
 
-__all__ = ["onetask", "path_figures", "shipped"]
+__all__ = ["onetask", "shipped"]
 
 
 async def onetask(case: Case) -> Measurement:
@@ -44,21 +43,11 @@ async def _measure(case: Case, project: Path) -> Measurement:
         reconciles = await operator.reconciles()
         figures = {
             **_times(asked, seen),
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
+            **await reconcile_figures(operator, spent, reconciles),
             "status_writes_per_reconcile": (await rig.status_writes() - written) / reconciles,
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
         }
         latencies = {"job_latency_s": [seen.jobs[name] - at for name, at in asked.items()]}
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
-            workers=await operator.workers(),
-            figures=figures,
-            samples=latencies,
-        )
+        return case.measurement(workers=await operator.workers(), figures=figures, samples=latencies)
 
 
 def _times(asked: dict[str, float], seen: Watching) -> dict[str, float]:
@@ -74,12 +63,3 @@ def _times(asked: dict[str, float], seen: Watching) -> dict[str, float]:
         **percentiles([seen.jobs[name] - at for name, at in asked.items()], "job_latency"),
         **percentiles([seen.done[name] - at for name, at in asked.items()], "done_latency"),
     }
-
-
-async def path_figures(operator: Operator) -> dict[str, float]:
-    """Which path the runs took, by the operator's own count; nothing where it does not count that."""
-    text = await operator.metrics()
-    runs = total(text, "ansible_operator_run_path_total")
-    return (
-        {"warm_runs_percent": 100 * total(text, "ansible_operator_run_path_total", path="warm") / runs} if runs else {}
-    )

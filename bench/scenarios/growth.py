@@ -10,15 +10,14 @@ import asyncio
 from dataclasses import dataclass
 
 from bench.checks import WrongResult, demand, job_problems
-from bench.costs import memory_figures
 from bench.distribution import slope, tenths_difference
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, create, echoes
 from bench.measurement import Measurement
 from bench.operators import Operator
 from bench.processes import memory_of, warm_parent_of
 from bench.progress import Bar
 from bench.rig import PROJECTS, Case, Rig
-from bench.scenarios.create import path_figures
 from tests.harness import ECHO, JOB
 
 __all__ = ["Sample", "growth_figures", "measure"]
@@ -56,15 +55,9 @@ async def measure(case: Case) -> Measurement:
         figures = {
             **growth_figures(samples),
             "reconciles_per_s": reconciles / spent.seconds,
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
+            **await reconcile_figures(operator, spent, reconciles),
         }
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
+        return case.measurement(
             workers=await operator.workers(),
             figures=figures,
             samples={

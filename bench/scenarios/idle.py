@@ -35,7 +35,7 @@ async def measure(case: Case) -> Measurement:
             workers = await operator.workers()
         if not any(reconciled(obj) for obj in await all_of(rig.api, ECHO)):
             raise WrongResult("the operator counts a reconcile, and no Echo's status says so")
-    return Measurement(scenario=case.scenario, variant=case.variant, count=case.count, workers=workers, figures=figures)
+    return case.measurement(workers=workers, figures=figures)
 
 
 async def _start(operator: Operator, count: int) -> dict[str, float]:

@@ -8,14 +8,13 @@ import asyncio
 from pathlib import Path
 
 from bench.checks import demand, job_problems
-from bench.costs import memory_figures
 from bench.distribution import percentiles
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, create, echoes
 from bench.measurement import Measurement
 from bench.operators import ROOT
 from bench.progress import Bar
 from bench.rig import PROJECTS, Case, Rig
-from bench.scenarios.create import path_figures
 from tests.harness import ECHO, JOB
 
 __all__ = ["onetask", "shipped"]
@@ -53,15 +52,9 @@ async def _measure(case: Case, project: Path) -> Measurement:
         figures = {
             **percentiles(jobs, "job_latency"),
             **percentiles(done, "done_latency"),
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
+            **await reconcile_figures(operator, spent, reconciles),
         }
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
+        return case.measurement(
             workers=await operator.workers(),
             figures=figures,
             samples={"job_latency_s": jobs, "done_latency_s": done},

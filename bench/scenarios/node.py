@@ -5,14 +5,13 @@ root on Debian, and changes the machine while it lasts, so it is in no set.
 """
 
 from bench.checks import Object, Unmeasured, WrongResult, demand, job_problems
-from bench.costs import memory_figures
 from bench.distribution import percentiles
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, create, echoes
 from bench.measurement import Measurement
 from bench.operators import ROOT, Operator
 from bench.progress import Bar
 from bench.rig import Case, Rig
-from bench.scenarios.create import path_figures
 from cluster import images
 from cluster.node import Node
 from tests.harness import ECHO, JOB
@@ -54,18 +53,9 @@ async def _measure(rig: Rig) -> Measurement:
             "runs": runs,
             "runs_per_object": runs / case.count,
             "most_runs_of_an_object": _most_runs(operator, runs),
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
+            **await reconcile_figures(operator, spent, reconciles),
         }
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
-            workers=await operator.workers(),
-            figures=figures,
-        )
+        return case.measurement(workers=await operator.workers(), figures=figures)
 
 
 def _complete(echo: Object) -> bool:

@@ -7,13 +7,12 @@ start of the process, so loading Ansible is among them.
 
 from bench.audit import Request, read
 from bench.checks import WrongResult, demand, job_problems, same_objects, until
-from bench.costs import memory_figures
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, create, echoes
 from bench.measurement import Measurement
 from bench.operators import ROOT, Operator
 from bench.progress import Bar
 from bench.rig import Case, Rig
-from bench.scenarios.create import path_figures
 from runner.objects import Raw
 from tests.harness import ECHO, JOB
 
@@ -32,11 +31,7 @@ async def measure(case: Case) -> Measurement:
             await _looked_at(operator, case.count)
             spent = rig.snapshot(operator).since(start)
             reconciles, runs = await operator.reconciles(), await operator.runs()
-            memory, paths, workers = (
-                memory_figures(operator.pid),
-                await path_figures(operator),
-                await operator.workers(),
-            )
+            common, workers = await reconcile_figures(operator, spent, reconciles), await operator.workers()
         if reconciles != case.count or runs != case.count:
             raise WrongResult(f"{reconciles} reconciles and {runs} runs for a second look at {case.count} Echoes")
         after = await _look(rig)
@@ -46,13 +41,10 @@ async def measure(case: Case) -> Measurement:
         figures = {
             "reconciles_per_s": reconciles / spent.seconds,
             "seconds_s": spent.seconds,
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
+            **common,
             **request_figures(read(rig.plane.audit_log, _USER), reconciles),
-            **memory,
-            **paths,
         }
-    return Measurement(scenario=case.scenario, variant=case.variant, count=case.count, workers=workers, figures=figures)
+    return case.measurement(workers=workers, figures=figures)
 
 
 def request_figures(requests: list[Request], reconciles: int) -> dict[str, float]:

@@ -27,10 +27,7 @@ async def measure(case: Case) -> Measurement:
             bar.show(number)
     seconds = [start["start_to_first_reconcile_s"] for start in starts]
     figures = {name: median(start[name] for start in starts) for name in starts[0] if name != "workers"}
-    return Measurement(
-        scenario=case.scenario,
-        variant=case.variant,
-        count=case.count,
+    return case.measurement(
         workers=round(starts[0]["workers"]),
         figures=figures,
         samples={"start_to_first_reconcile_s": seconds},

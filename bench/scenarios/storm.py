@@ -8,13 +8,12 @@ import time
 from collections.abc import Sequence
 
 from bench.checks import demand, job_problems, reconciled, until
-from bench.costs import memory_figures
+from bench.figures import reconcile_figures
 from bench.load import Watching, all_of, at_once, create, echoes
 from bench.measurement import Measurement
 from bench.operators import ROOT, Operator
 from bench.progress import Bar
 from bench.rig import NAMESPACE, Case, Rig
-from bench.scenarios.create import path_figures
 from tests.harness import ECHO, JOB
 
 __all__ = ["measure"]
@@ -45,18 +44,9 @@ async def measure(case: Case) -> Measurement:
             "settled_s": settled - edited,
             "runs": runs,
             "runs_per_object": runs / case.count,
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
+            **await reconcile_figures(operator, spent, reconciles),
         }
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
-            workers=await operator.workers(),
-            figures=figures,
-        )
+        return case.measurement(workers=await operator.workers(), figures=figures)
 
 
 async def _edit(rig: Rig, name: str) -> None:

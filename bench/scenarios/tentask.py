@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.checks import WrongResult, demand, reconciled, same_objects, until
-from bench.costs import memory_figures
 from bench.distribution import percentiles
 from bench.exposition import total
+from bench.figures import reconcile_figures
 from bench.load import all_of, create, echoes
 from bench.measurement import Measurement
 from bench.operators import Operator
 from bench.progress import Bar
 from bench.rig import PROJECTS, Case, Rig
-from bench.scenarios.create import path_figures
 from runner.objects import GroupVersionKind, Raw
 from tests.harness import ECHO
 
@@ -45,19 +44,9 @@ async def measure(case: Case) -> Measurement:
         figures = {
             "reconcile_mean_s": _risen(first, last, "sum") / reconciles,
             **percentiles(seconds, "run"),
-            "reconciles": reconciles,
-            **spent.figures(reconciles),
-            **memory_figures(operator.pid),
-            **await path_figures(operator),
+            **await reconcile_figures(operator, spent, reconciles),
         }
-        return Measurement(
-            scenario=case.scenario,
-            variant=case.variant,
-            count=case.count,
-            workers=await operator.workers(),
-            figures=figures,
-            samples={"run_s": seconds},
-        )
+        return case.measurement(workers=await operator.workers(), figures=figures, samples={"run_s": seconds})
 
 
 async def _after(operator: Operator, count: int, bar: Bar | None = None, begun: int = 0) -> None:

@@ -6,11 +6,13 @@ then a kubeconfig), no discovery cache on disk, every refusal as one `ApiError`.
 
 import json
 import os
+import traceback
 import urllib.parse
 
+from ansible.module_utils.basic import missing_required_lib
 from ansible.module_utils.parsing.convert_bool import boolean
 
-__all__ = ["AUTH_ARG_SPEC", "NAME_ARG_SPEC", "Api", "ApiError", "ConnectionFailed"]
+__all__ = ["AUTH_ARG_SPEC", "NAME_ARG_SPEC", "Api", "ApiError", "ConnectionFailed", "serve"]
 
 AUTH_ARG_SPEC = {
     "kubeconfig": {"type": "path"},
@@ -150,6 +152,21 @@ class Api:
         if not 200 <= answer.status <= 299:
             raise ApiError(answer.status, answer.reason, text)
         return json.loads(text)
+
+
+def serve(run, module, refused):
+    """Have `run` do a module's work and end it, and fail the module where it cannot.
+
+    `refused` is said in front of the server's own words.
+    """
+    try:
+        run(module)
+    except ImportError:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
+    except ConnectionFailed as error:
+        module.fail_json(msg=str(error))
+    except ApiError as error:
+        module.fail_json(msg=f"{refused}: {error}", error=error.as_dict())
 
 
 def _prefix(api_version):

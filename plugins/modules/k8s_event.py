@@ -138,14 +138,13 @@ error:
 
 import datetime as dt
 import time
-import traceback
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.operator_sdk.util.plugins.module_utils.api import (
     AUTH_ARG_SPEC,
     Api,
     ApiError,
-    ConnectionFailed,
+    serve,
 )
 
 _COMPONENT = {"component": {"type": "str", "required": True}}
@@ -299,15 +298,7 @@ def run(module):
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run(module)
-    except ImportError:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
-    except ConnectionFailed as error:
-        module.fail_json(msg=str(error))
-    except ApiError as error:
-        module.fail_json(msg=f"Unable to create event: {error}", error=error.as_dict())
+    serve(run, AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), refused="Unable to create event")
 
 
 if __name__ == "__main__":

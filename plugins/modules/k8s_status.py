@@ -131,15 +131,14 @@ import copy
 import datetime as dt
 import re
 import time
-import traceback
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.operator_sdk.util.plugins.module_utils.api import (
     AUTH_ARG_SPEC,
     NAME_ARG_SPEC,
     Api,
     ApiError,
-    ConnectionFailed,
+    serve,
 )
 
 _CONDITION_FIELDS = {
@@ -323,15 +322,11 @@ def run(module):
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        run(module)
-    except ImportError:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=traceback.format_exc())
-    except ConnectionFailed as error:
-        module.fail_json(msg=str(error))
-    except ApiError as error:
-        module.fail_json(msg=f"Failed to read the API's resources: {error}", error=error.as_dict())
+    serve(
+        run,
+        AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True),
+        refused="Failed to read the API's resources",
+    )
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.annotations import Wishes
+from runner.content import Content
 from runner.objects import Meta
 from runner.watches import Watch
 
-__all__ = ["Plan", "Step", "decide"]
+__all__ = ["Plan", "Step", "content_of", "decide"]
 
 
 class Step(StrEnum):
@@ -46,6 +47,13 @@ def decide(meta: Meta, watch: Watch, wishes: Wishes, *, default_period_s: float)
         verbosity=wishes.verbosity,
         max_artifacts=wishes.max_artifacts,
     )
+
+
+def content_of(step: Step, watch: Watch) -> Content:
+    """What runs in that step."""
+    if step is Step.FINALIZE and watch.finalizer is not None and watch.finalizer.content is not None:
+        return watch.finalizer.content
+    return watch.content
 
 
 def _step(meta: Meta, watch: Watch) -> tuple[Step, str]:

@@ -21,6 +21,7 @@ __all__ = [
     "WatchEvent",
     "format_time",
     "parse_time",
+    "root_of",
 ]
 
 Raw = dict[str, Any]
@@ -75,6 +76,11 @@ class ObjectRef:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+def root_of(group: str, version: str) -> str:
+    """The path below which a group and version are served, without a trailing slash; the core group has no name."""
+    return f"/apis/{group}/{version}" if group else f"/api/{version}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """A kind as the API server serves it."""
@@ -88,8 +94,7 @@ class Resource:
     @property
     def root(self) -> str:
         """The path below which its group and version are served, without a trailing slash."""
-        prefix = "/apis" if self.gvk.group else "/api"
-        return f"{prefix}/{self.gvk.api_version}"
+        return root_of(self.gvk.group, self.gvk.version)
 
     def path(self, ref: ObjectRef | None = None, *, namespace: str = "", subresource: str = "") -> str:
         """The collection's path, or one object's where `ref` is given."""

@@ -10,14 +10,14 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from runner import remarks, status
+from runner import finalizers, remarks, runlog, status
 from runner.annotations import Annotations
 from runner.clock import Clock
-from runner.decision import Plan, Step, decide
+from runner.decision import Plan, Step, content_of, decide
 from runner.execution import extravars
-from runner.execution.outcome import RunOutcome, Verdict
+from runner.execution.outcome import RunOutcome
 from runner.execution.run import Execute, RunSpec
 from runner.gateway.access import Access, Grant, kubeconfig
 from runner.gateway.server import Gateway
@@ -26,7 +26,7 @@ from runner.kube.discovery import NotServed
 from runner.kube.errors import ApiError
 from runner.logs import fields
 from runner.objects import Meta, ObjectRef, Raw, Resource, RunId
-from runner.recorder import Notice, Recorder, notices_of, notices_of_loops
+from runner.recorder import Notice, Recorder, notices_of
 from runner.results import ReconcileError, Result, TerminalError
 from runner.statuswriter import StatusWriter
 from runner.usermetrics import door as usermetricshttp
@@ -37,7 +37,6 @@ __all__ = ["ReconcileObserver", "Reconciler", "RunDefaults"]
 logger = logging.getLogger(__name__)
 
 _ANNOUNCE_AFTER_S = 5.0
-_FINALIZER_ATTEMPTS = 5
 
 
 class ReconcileObserver(Protocol):
@@ -127,7 +126,7 @@ class Reconciler:
             logger.warning("annotation ignored", extra=fields(ref=meta.ref, complaint=complaint))
         await self._say(meta, remarks.of_annotations(complaints))
         if plan.step is Step.ADD_FINALIZER:
-            obj = await self._add_finalizer(resource, obj)
+            obj = await finalizers.add(self._client, resource, obj, self._finalizer)
         return await self._serve(resource, obj, plan)
 
     async def _serve(self, resource: Resource, obj: Raw, plan: Plan) -> Result:
@@ -143,16 +142,21 @@ class Reconciler:
         async with self._access(run_id, meta, resource) as access:
             spec = self._spec(run_id, meta, plan, variables, access)
             outcome = await self._run(resource, obj, spec)
-        logger.info("run finished", extra=_summary(self._watch, meta, outcome))
-        await self._recorder.record(self._watch.gvk, meta, notices_of_loops(access.usage.loops))
+        logger.info("run finished", extra=runlog.summary(self._watch.gvk, meta, outcome))
+        await self._say(meta, remarks.of_loops(access.usage.loops))
         if finalizing and outcome.succeeded:
-            await self._remove_finalizer(resource, meta)
+            await finalizers.remove(self._client, resource, meta, self._finalizer)
             return Result.await_change()
         await self._tell(resource, obj, before, outcome)
         if not outcome.succeeded:
             raise ReconcileError(outcome.verdict.value, status.describe_failure(outcome))
         after_s = plan.period_s if outcome.requeue_after_s is None else outcome.requeue_after_s
         return Result.requeue(after_s) if after_s else Result.await_change()
+
+    @property
+    def _finalizer(self) -> str:
+        assert self._watch.finalizer is not None, "a step with a finalizer is decided on only where there is one"
+        return self._watch.finalizer.name
 
     # What the run is given
 
@@ -172,14 +176,11 @@ class Reconciler:
 
     def _spec(self, run_id: RunId, meta: Meta, plan: Plan, variables: extravars.ExtraVars, access: Access) -> RunSpec:
         watch, defaults = self._watch, self._defaults
-        content = watch.content
-        if plan.step is Step.FINALIZE and watch.finalizer is not None and watch.finalizer.content is not None:
-            content = watch.finalizer.content
         return RunSpec(
             run_id=run_id,
             gvk=watch.gvk,
             ref=meta.ref,
-            content=content,
+            content=content_of(plan.step, watch),
             extra_vars=variables.values,
             kubeconfig=kubeconfig(access, meta.ref.namespace),
             timeout_s=watch.run_timeout_s,
@@ -293,54 +294,3 @@ class Reconciler:
         if new:
             self._reserved.update(new)
             logger.warning("spec keys that are words of Ansible", extra=fields(gvk=self._watch.gvk, names=new))
-
-    # Finalizers: only our own entry is touched, and only as the object stands
-
-    async def _add_finalizer(self, resource: Resource, obj: Raw) -> Raw:
-        assert self._watch.finalizer is not None
-        meta = Meta.of(obj)
-        return await self._set_finalizers(resource, meta, [*meta.finalizers, self._watch.finalizer.name])
-
-    async def _remove_finalizer(self, resource: Resource, meta: Meta) -> None:
-        """Let the object go. A conflict is read again and retried here, because the run was done."""
-        assert self._watch.finalizer is not None
-        name = self._watch.finalizer.name
-        for _ in range(_FINALIZER_ATTEMPTS):
-            try:
-                current = Meta.of(await self._client.get(resource, meta.ref))
-                if current.uid != meta.uid or name not in current.finalizers:
-                    return
-                rest = [other for other in current.finalizers if other != name]
-                await self._set_finalizers(resource, current, rest)
-            except ApiError as error:
-                if error.not_found:
-                    return
-                if not error.conflict:
-                    raise
-            else:
-                return
-        raise ReconcileError("Conflict", "the object was changed by others each time its finalizer was removed")
-
-    async def _set_finalizers(self, resource: Resource, meta: Meta, finalizers: list[str]) -> Raw:
-        metadata: dict[str, Any] = {"finalizers": finalizers, "resourceVersion": meta.resource_version}
-        return await self._client.patch(resource, meta.ref, {"metadata": metadata})
-
-
-def _summary(watch: Watch, meta: Meta, outcome: RunOutcome) -> dict[str, Any]:
-    changed = sum(outcome.stats.changed.values()) if outcome.stats else 0
-    values: dict[str, Any] = {
-        "kind": watch.gvk.kind,
-        "ref": meta.ref,
-        "generation": meta.generation,
-        "run": outcome.run_id,
-        "verdict": outcome.verdict.value,
-        "rc": outcome.return_code,
-        "seconds": round(outcome.seconds, 3),
-        "changed": changed,
-        "requeue_after_s": outcome.requeue_after_s,
-    }
-    if not outcome.succeeded:
-        values["failure"] = status.describe_failure(outcome)
-    if outcome.verdict is Verdict.SUCCEEDED and outcome.stats is not None and outcome.stats.no_hosts:
-        values["warning"] = "no host matched, so nothing was run"
-    return fields(**values)

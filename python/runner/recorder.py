@@ -7,20 +7,19 @@ the rest a counter.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.clock import Clock
 from runner.execution.outcome import RunOutcome
-from runner.gateway.loopbreaker import Loop
 from runner.kube.client import KubeClient
 from runner.kube.errors import ApiError, KubeError
 from runner.logs import fields
 from runner.objects import GroupVersionKind, Meta, Raw, Resource, format_time
 from runner.status import condition, describe_failure
 
-__all__ = ["Notice", "Recorder", "notices_of", "notices_of_loops"]
+__all__ = ["Notice", "Recorder", "notices_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +59,6 @@ def notices_of(
         if is_new and all(notice.reason != outcome.verdict.value for notice in notices):
             notices.append(Notice(type="Warning", reason=outcome.verdict.value, message=describe_failure(outcome)))
     return tuple(notices)
-
-
-def notices_of_loops(loops: Iterable[Loop]) -> tuple[Notice, ...]:
-    """What is said of children that a role and somebody else change back and forth."""
-    return tuple(Notice(type="Warning", reason="ChildContested", message=str(loop)) for loop in loops)
 
 
 class Recorder:

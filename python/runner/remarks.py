@@ -8,9 +8,10 @@ from typing import Any
 
 from runner.execution.extravars import ExtraVars
 from runner.execution.outcome import RunOutcome
+from runner.gateway.loopbreaker import Loop
 from runner.recorder import Notice
 
-__all__ = ["of_annotations", "of_hosts", "of_slowness", "of_templates"]
+__all__ = ["of_annotations", "of_hosts", "of_loops", "of_slowness", "of_templates"]
 
 
 def of_annotations(complaints: Iterable[str]) -> tuple[Notice, ...]:
@@ -34,6 +35,11 @@ def of_hosts(outcome: RunOutcome, status: Mapping[str, Any], generation: int) ->
     if not nothing or status.get("observedGeneration") == generation:
         return ()
     return (_warning("NoHosts", "the run succeeded without doing anything: its plays matched no host"),)
+
+
+def of_loops(loops: Iterable[Loop]) -> tuple[Notice, ...]:
+    """Children that a role and somebody else change back and forth."""
+    return tuple(_warning("ChildContested", str(loop)) for loop in loops)
 
 
 def of_slowness(seconds: float) -> tuple[Notice, ...]:

@@ -1,13 +1,19 @@
-"""Logs what happens in a run, in the order in which it happens: one line an event, never a result's content."""
+"""Logs what happens in a run, in the order in which it happens: one line an event, never a result's content.
+
+And what the one line says that there is of every run at its end.
+"""
 
 import logging
 from collections.abc import Mapping
 from typing import Any
 
+from runner.execution.outcome import RunOutcome, Verdict
 from runner.execution.run import RunSpec
 from runner.logs import fields
+from runner.objects import GroupVersionKind, Meta
+from runner.status import describe_failure
 
-__all__ = ["RunLog"]
+__all__ = ["RunLog", "summary"]
 
 logger = logging.getLogger("ansible")
 
@@ -40,3 +46,24 @@ class RunLog:
             logger.warning("task failed", extra=values)
         else:
             logger.info("task event", extra=values)
+
+
+def summary(gvk: GroupVersionKind, meta: Meta, outcome: RunOutcome) -> dict[str, Any]:
+    """What is logged of a run that has ended, as a log call's `extra`."""
+    changed = sum(outcome.stats.changed.values()) if outcome.stats else 0
+    values: dict[str, Any] = {
+        "kind": gvk.kind,
+        "ref": meta.ref,
+        "generation": meta.generation,
+        "run": outcome.run_id,
+        "verdict": outcome.verdict.value,
+        "rc": outcome.return_code,
+        "seconds": round(outcome.seconds, 3),
+        "changed": changed,
+        "requeue_after_s": outcome.requeue_after_s,
+    }
+    if not outcome.succeeded:
+        values["failure"] = describe_failure(outcome)
+    if outcome.verdict is Verdict.SUCCEEDED and outcome.stats is not None and outcome.stats.no_hosts:
+        values["warning"] = "no host matched, so nothing was run"
+    return fields(**values)

@@ -66,7 +66,7 @@ class Busy:
 
     @property
     def supervisor(self) -> int:
-        return next(iter(self.execution._forks))
+        return next(iter(self.execution._live))
 
     def tree(self) -> list[int]:
         return [process.pid for process in processes.descendants(self.supervisor)]
@@ -136,7 +136,7 @@ async def test_a_killed_supervisor_leaves_nothing_and_takes_no_other_run_along(r
     supervisor, tree = victim.supervisor, victim.tree()
     content = rig.play(f"- wait_for: {{path: {rig.project}/go}}\n- debug: {{msg: done}}", name="other.yml")
     second = asyncio.create_task(victim.execution(rig.spec(content)))
-    await eventually(lambda: len(victim.execution._forks) == 2)
+    await eventually(lambda: len(victim.execution._live) == 2)
     began = time.monotonic()
     os.kill(supervisor, signal.SIGKILL)
     outcome = await asyncio.wait_for(first, 3)
@@ -199,7 +199,7 @@ async def test_a_parent_is_replaced_while_its_last_runs_go_on(rig: WarmRig, limi
     execution = rig.execution(limits=limits)
     content = rig.play(f"- wait_for: {{path: {rig.project}/go}}\n- debug: {{msg: done}}", name="slow.yml")
     slow = asyncio.create_task(execution(rig.spec(content)))
-    await eventually(lambda: execution._forks)
+    await eventually(lambda: execution._live)
     first = rig.parent(execution).pid
     await execution(rig.spec(rig.play("- debug:")))
     await eventually(lambda: rig.seen.starts == 2)

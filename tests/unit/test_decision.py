@@ -1,12 +1,14 @@
 """What is done with an object follows from how it looks, not from what happened to it."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.annotations import Wishes
 from runner.content import Content
-from runner.decision import Plan, Step, decide
+from runner.decision import Plan, Step, content_of, decide
 from runner.labelselector import Selector
 from runner.objects import GroupVersionKind, Meta, ObjectRef
 from runner.watches import Finalizer, Watch
@@ -40,6 +42,15 @@ def test_finalizer_is_added_before_the_first_run() -> None:
 def test_a_deleted_object_that_waits_for_us_is_finalized() -> None:
     deleted = meta(deleting=True, finalizers=("other", "mmontes.io/finalizer"))
     assert plan(deleted, watch(finalizer=FINALIZER)).step is Step.FINALIZE
+
+
+def test_a_finalizer_runs_its_own_content_where_it_has_some() -> None:
+    own = Content(role=Path("/roles/farewell"))
+    with_own, without = watch(finalizer=replace(FINALIZER, content=own)), watch(finalizer=FINALIZER)
+    assert content_of(Step.FINALIZE, with_own) is own
+    assert content_of(Step.FINALIZE, without) is without.content
+    assert content_of(Step.ADD_FINALIZER, with_own) is with_own.content
+    assert content_of(Step.RUN, with_own) is with_own.content
 
 
 @pytest.mark.parametrize("finalizers", [(), ("other",)])

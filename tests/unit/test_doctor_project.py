@@ -196,6 +196,12 @@ def test_flags_that_the_operator_does_not_know_are_told(tmp_path: Path) -> None:
     ]
 
 
+def test_flags_that_are_taken_and_do_nothing_are_good_to_know(tmp_path: Path) -> None:
+    assert found(tmp_path, {MANAGER: manager("--enable-http2=false --zap-log-level=info")}) == [
+        (MANAGER, 10, "flag-without-effect", "info"),
+    ]
+
+
 def test_other_containers_have_flags_of_their_own(tmp_path: Path) -> None:
     assert found(tmp_path, {MANAGER: manager("--upstream=x", name="kube-rbac-proxy")}) == []
 

@@ -137,6 +137,30 @@ def test_death_of_the_parent_is_noticed_even_if_it_came_first() -> None:
     assert result.stdout == "True False\n"
 
 
+def test_those_with_nothing_to_clean_up_are_killed_with_their_parent() -> None:
+    """A play gets no time to go on beside the supervisor that cleans up after it."""
+    script = """if True:
+        import os, signal, time
+        from runner.execution import processes
+        processes.become_subreaper()
+        ready, tell = os.pipe()
+        if os.fork() == 0:
+            parent = os.getpid()
+            if os.fork() == 0:
+                processes.die_with_parent(parent, signal.SIGKILL)
+                os.write(tell, b"1")
+                time.sleep(20)
+                os._exit(1)
+            os.read(ready, 1)
+            os._exit(0)
+        print(sorted(os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(2)))
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", script], env={"PYTHONPATH": PYTHONPATH}, capture_output=True, check=True, text=True
+    )
+    assert result.stdout == "[-9, 0]\n"
+
+
 @pytest.mark.parametrize("name", ["a b) c", "(("])
 def test_a_process_name_cannot_forge_its_line(tmp_path: Path, name: str) -> None:
     program = tmp_path / name

@@ -163,13 +163,16 @@ def become_subreaper() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def die_with_parent(expected_parent: int) -> bool:
-    """Ask for SIGTERM when the parent's thread that started us ends.
+def die_with_parent(expected_parent: int, number: signal.Signals = signal.SIGTERM) -> bool:
+    """Ask for a signal when the parent's thread that started us ends: SIGKILL for those with nothing to clean up.
 
     Returns:
         Whether the parent still is the expected one; if not, it died before we could ask.
+
+    Raises:
+        OSError: the kernel refused.
     """
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(_PR_SET_PDEATHSIG, number)
     return os.getppid() == expected_parent
 
 

@@ -103,7 +103,15 @@ class PlainExecution:
             job = self._job(spec)
             run = await Supervised.start(job, lock_fd=self._area.lock_fd)
         except (OSError, TypeError, ValueError) as error:
-            return conclude(run_id=spec.run_id, tally=Tally(), error=f"the run could not be started: {error}")
+            return self._not_started(spec, error)
+        return await self._see_through(spec, run, began=began)
+
+    @staticmethod
+    def _not_started(spec: RunSpec, error: Exception) -> RunOutcome:
+        return conclude(run_id=spec.run_id, tally=Tally(), error=f"the run could not be started: {error}")
+
+    async def _see_through(self, spec: RunSpec, run: Supervised, *, began: float) -> RunOutcome:
+        """Follow a run that was started to its end, whatever started it; `began` is the clock's monotonic time."""
         self._live[run.pid] = run
         tally = Tally()
         try:
@@ -120,7 +128,7 @@ class PlainExecution:
             tally=tally,
             last_word=run.last_word,
             exit_code=code,
-            error=await run.complaint() if run.last_word is None and code > 0 else "",
+            error=await run.complaint() if run.last_word is None else "",
             timed_out=not in_time,
             cancelled=run.killed,
             seconds=self._clock.monotonic() - began,

@@ -144,7 +144,12 @@ class Supervised:
         await asyncio.to_thread(remove_tree, Path(self._job.directory))
 
     async def complaint(self) -> str:
-        """What the supervisor wrote to its standard error: why it could not even start."""
+        """Why it could not even start, for one that ended without a last word: what it wrote to its standard error.
+
+        Empty where a signal ended it: that says nothing of the run.
+        """
+        if (self._process.returncode or 0) <= 0:
+            return ""
         stream = self._process.stderr
         assert stream is not None
         with contextlib.suppress(TimeoutError):

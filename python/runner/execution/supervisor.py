@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +23,7 @@ from runner.execution.job import Job
 from runner.execution.outbox import Outbox
 from runner.execution.stream import EventStream, last_lines
 
-__all__ = ["Supervisor", "main"]
+__all__ = ["Play", "Supervisor", "main", "supervise"]
 
 _TAIL_BYTES = 64 * 1024
 _DETAIL_BYTES = 1024
@@ -36,8 +37,9 @@ _OWN_OUTPUT = "verbose"
 class Supervisor:
     """One run, from its job to its last process."""
 
-    def __init__(self, channel: int) -> None:
+    def __init__(self, channel: int, play: "type[Play]") -> None:
         self._channel = channel
+        self._play = play
         self._outbox: Outbox | None = None
         self._directory: RunDirectory | None = None
 
@@ -53,7 +55,7 @@ class Supervisor:
         job = Job.decode(self._receive())
         self._outbox = Outbox(self._channel)
         self._directory = RunDirectory(Path(job.directory))
-        play = Play(job, self._directory, self._outbox)
+        play = self._play(job, self._directory, self._outbox)
         record = play.run()
         if job.keep_in and "error" not in record:
             play.keep()
@@ -183,13 +185,18 @@ class Play:
                 return
 
     def _on_marker(self, event_id: str, text: str) -> None:
-        """Hand an event to ansible-runner, which merges the callback's file, if there is one by that name."""
-        partial = self._directory.artifacts / self._job.run_id / "job_events" / f"{event_id}-partial.json"
-        if not partial.exists():
+        """Hand an event to ansible-runner, if the callback has made one by that name."""
+        known = self._known_of(event_id)
+        if known is None:
             return
         self._counter += 1
         event = {"uuid": event_id, "counter": self._counter, "stdout": text, "start_line": 0, "end_line": 0}
-        self._runner.event_callback(event)
+        self._runner.event_callback({**event, **known})
+
+    def _known_of(self, event_id: str) -> Mapping[str, Any] | None:
+        """What of an event ansible-runner will not find in the callback's file, which it merges; `None`: no event."""
+        partial = self._directory.artifacts / self._job.run_id / "job_events" / f"{event_id}-partial.json"
+        return {} if partial.exists() else None
 
     def _on_event(self, event: dict[str, Any]) -> bool:
         """Pass a merged event on; the return value says whether ansible-runner is to keep it as a file."""
@@ -232,17 +239,21 @@ def _ansible_playbook() -> list[str]:
     return [sys.executable, str(beside)] if beside.exists() else [sys.executable, "-P", "-m", "ansible.cli.playbook"]
 
 
-def main(arguments: list[str]) -> NoReturn:
+def supervise(channel: int, *, parent: int, play: type[Play]) -> NoReturn:
     """Run one job. Ends with `os._exit`: a normal exit of the interpreter takes longer and does nothing for us."""
-    channel, parent = (int(argument) for argument in arguments)
     processes.become_subreaper()
     if not processes.die_with_parent(parent):
         os._exit(1)
-    supervisor = Supervisor(channel)
+    supervisor = Supervisor(channel, play)
     signal.signal(signal.SIGTERM, supervisor.terminate)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     supervisor.run()
     os._exit(0)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    channel, parent = (int(argument) for argument in arguments)
+    supervise(channel, parent=parent, play=Play)
 
 
 if __name__ == "__main__":

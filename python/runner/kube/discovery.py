@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from runner.clock import Clock
 from runner.kube.client import KubeClient
 from runner.kube.errors import ApiError
-from runner.objects import GroupVersionKind, Raw, Resource
+from runner.objects import GroupVersionKind, Raw, Resource, root_of
 
 __all__ = ["Discovery", "NotServed", "resources_of"]
 
@@ -90,10 +90,9 @@ class Discovery:
         return look(latest) if latest is not None else None
 
     async def _read(self, group: str, version: str) -> _Group:
-        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         read = _Group(read_at=self._clock.monotonic())
         try:
-            answer = await self._client.request("GET", root)
+            answer = await self._client.request("GET", root_of(group, version))
         except ApiError as error:
             if error.not_found:
                 return read

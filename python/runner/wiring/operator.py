@@ -113,9 +113,7 @@ def build(settings: Settings, watches: Sequence[Watch], environment: Mapping[str
     shelf = Shelf(area.all_kept(), limit_bytes=settings.artifacts_limit_bytes)
     primaries = [informer for watch in watches for informer in primaries_of(watch, queues[watch.gvk], shared)]
     controllers = [
-        controller_of(
-            watch, queues[watch.gvk], gateway, Shelved(_path_of(watch, execution, settings), area, shelf), area, shared
-        )
+        controller_of(watch, queues[watch.gvk], gateway, Shelved(_path_of(watch, execution), area, shelf), area, shared)
         for watch in watches
     ]
     leadership, elector_client = leadership_of(shared, connection, fence, execution.kill_all, user_agent=_USER_AGENT)
@@ -160,8 +158,8 @@ def _execution(watches: Sequence[Watch], area: RunArea, shared: Shared) -> WarmE
     )
 
 
-def _path_of(watch: Watch, execution: WarmExecution, settings: Settings) -> Execute:
-    return execution if watch.warm_modules and not settings.no_warm else execution.plain()
+def _path_of(watch: Watch, execution: WarmExecution) -> Execute:
+    return execution if watch.warm_modules else execution.plain()
 
 
 def _slots(watches: Sequence[Watch], settings: Settings, environment: Mapping[str, str], metrics: Metrics) -> Slots:

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from runner.execution.warm import callback, lessons, processtie, report, singletons
+from runner.execution import processes
+from runner.execution.warm import callback, interpreter, lessons, report, singletons
 
 __all__ = ["Wires", "main", "play"]
 
@@ -45,7 +46,7 @@ def main(
     """Run `ansible-playbook` to its end. In a fresh fork; never returns, whatever happens."""
     code = 255
     try:
-        if not processtie.die_with(parent):
+        if not processes.die_with_parent(parent, signal.SIGKILL):
             os._exit(1)
         _take_over(wires)
         singletons.become_run(environment, arguments=command, directory=directory)
@@ -68,17 +69,8 @@ def play(command: Sequence[str]) -> int:
     try:
         PlaybookCLI.cli_executor(list(command))
     except SystemExit as end:
-        return _exit_code(end.code)
+        return interpreter.exit_code(end.code)
     return 0
-
-
-def _exit_code(code: Any) -> int:
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return int(code) & 0xFF
-    print(code, file=sys.stderr)  # noqa: T201 - as the interpreter does
-    return 1
 
 
 def _take_over(wires: Wires) -> None:

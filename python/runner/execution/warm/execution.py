@@ -9,23 +9,21 @@ import asyncio
 import itertools
 import logging
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from runner.clock import Clock
 from runner.execution import environment, events
-from runner.execution.conclusion import conclude
 from runner.execution.directory import RunArea
 from runner.execution.job import Job
 from runner.execution.outcome import RunOutcome
 from runner.execution.run import Execute, Observe, PlainExecution, RunSpec
 from runner.execution.supervised import Supervised
-from runner.execution.tally import Tally
 from runner.execution.warm import fingerprint, reasons, settings
 from runner.execution.warm.keeper import Keeper, Limits
 from runner.execution.warm.observer import Nobody, WarmObserver
-from runner.execution.warm.parent import ParentLost, WarmParent
+from runner.execution.warm.parent import Fork, ParentLost, WarmParent
 from runner.execution.warm.supervisor import WARM
 from runner.logs import fields
 
@@ -64,7 +62,6 @@ class WarmExecution(PlainExecution):
         self._limits = limits or Limits()
         self._observer = observer or Nobody()
         self._inherited = dict(environment)
-        self._forks: dict[int, Supervised] = {}
         self._keeper: Keeper | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._told: set[tuple[str, ...]] = set()
@@ -114,7 +111,7 @@ class WarmExecution(PlainExecution):
         try:
             job = self._job(spec)
         except (OSError, TypeError, ValueError) as error:
-            return conclude(run_id=spec.run_id, tally=Tally(), error=f"the run could not be started: {error}")
+            return self._not_started(spec, error)
         parent = await keeper.borrow()
         if parent is None:
             return await self._plain(spec, reasons.REFUSED if keeper.refusal else reasons.NOT_READY)
@@ -127,18 +124,12 @@ class WarmExecution(PlainExecution):
             keeper.distrust(parent, reasons.HUNG)
             return await self._plain(spec, reasons.LOST)
         except OSError as error:
-            return conclude(run_id=spec.run_id, tally=Tally(), error=f"the run could not be started: {error}")
+            return self._not_started(spec, error)
         self._observer.warm_run()
         try:
-            return await self._see_through(spec, run, parent)
+            return await self._see_through(spec, run, began=self._clock.monotonic())
         finally:
             keeper.give_back(parent)
-
-    def kill_all(self) -> None:
-        """SIGKILL every process of every run that is going on. For any thread; takes milliseconds."""
-        super().kill_all()
-        for run in list(self._forks.values()):
-            run.kill()
 
     async def _plain(self, spec: RunSpec, reason: str) -> RunOutcome:
         self._observer.plain_run(reason)
@@ -154,35 +145,8 @@ class WarmExecution(PlainExecution):
             raise
         finally:
             theirs.close()
-        # A fork has all that `Supervised` uses of a process.
-        process = cast("asyncio.subprocess.Process", fork)
-        return Supervised(job, process, await asyncio.open_connection(sock=ours, limit=events.MAX_LINE))
-
-    async def _see_through(self, spec: RunSpec, run: Supervised, parent: WarmParent) -> RunOutcome:
-        """As `PlainExecution` does with a run that it has started."""
-        began = self._clock.monotonic()
-        self._forks[run.pid] = run
-        tally = Tally()
-        try:
-            in_time = await self._follow(_WithoutReports(run, self._report), spec, tally)  # type: ignore[arg-type]
-        finally:
-            try:
-                code = await run.end(spare=[*self._live, *self._forks])
-            finally:
-                del self._forks[run.pid]
-        if tally.bad_requeue:
-            log.warning("requeue_after ignored", extra=fields(ref=spec.ref, run=spec.run_id, period=tally.bad_requeue))
-        lost = run.last_word is None and parent.lost.is_set() and not run.killed and in_time
-        return conclude(
-            run_id=spec.run_id,
-            tally=tally,
-            last_word=run.last_word,
-            exit_code=code,
-            error="the warm parent ended, and the run with it" if lost else "",
-            timed_out=not in_time,
-            cancelled=run.killed,
-            seconds=self._clock.monotonic() - began,
-        )
+        channel = await asyncio.open_connection(sock=ours, limit=events.MAX_LINE)
+        return _WarmRun(job, fork, channel, parent=parent, report=self._report)
 
     def _report(self, record: Mapping[str, Any]) -> None:
         what, action, reason = (str(record.get(key, "")) for key in ("what", "action", "reason"))
@@ -212,16 +176,29 @@ class WarmExecution(PlainExecution):
         )
 
 
-class _WithoutReports:
-    """A run whose records of paths taken go to another listener than its events."""
+class _WarmRun(Supervised):
+    """A run whose supervisor is a fork, and whose records of paths taken go to another listener than its events."""
 
-    def __init__(self, run: Supervised, report: Any) -> None:
-        self._run = run
+    def __init__(
+        self,
+        job: Job,
+        fork: Fork,
+        channel: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        *,
+        parent: WarmParent,
+        report: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        # A fork has all that is used of a process.
+        super().__init__(job, cast("asyncio.subprocess.Process", fork), channel)
+        self._parent = parent
         self._report = report
 
-    async def follow(self) -> Any:
-        async for record in self._run.follow():
+    async def follow(self) -> AsyncIterator[Mapping[str, Any]]:
+        async for record in super().follow():
             if record["kind"] == WARM:
                 self._report(record)
             else:
                 yield record
+
+    async def complaint(self) -> str:
+        return "the warm parent ended, and the run with it" if self._parent.lost.is_set() else ""

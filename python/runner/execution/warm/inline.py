@@ -9,7 +9,6 @@ import contextlib
 import contextvars
 import io
 import multiprocessing.process
-import os
 import pickle
 import signal
 import sys
@@ -17,7 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from runner.execution.warm import report, singletons
+from runner.execution.warm import interpreter, report, singletons
 
 __all__ = ["install"]
 
@@ -175,24 +174,15 @@ class InlineWorker:
 @contextlib.contextmanager
 def as_worker() -> Iterator["DirectQueue"]:
     """Look like a worker: to Ansible's display, to ansible-runner's callback, and to whoever prints."""
-    environment = dict(os.environ)
-    directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    umask = os.umask(0o077)
-    os.umask(umask)
     alarm = signal.getsignal(signal.SIGALRM)
     queue = DirectQueue()
-    queue.hide()
-    try:
-        yield queue
-    finally:
-        queue.show()
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
-        os.umask(umask)
-        os.fchdir(directory)
-        os.close(directory)
-        signal.signal(signal.SIGALRM, alarm)
+    with interpreter.put_back():
+        queue.hide()
+        try:
+            yield queue
+        finally:
+            queue.show()
+            signal.signal(signal.SIGALRM, alarm)
 
 
 class DirectQueue:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.execution.warm import interpreter
 from runner.execution.warm.module import Module
 
 __all__ = ["Output", "run"]
@@ -75,45 +76,27 @@ def _execute(module: Module) -> int:
         except Exception as error:  # noqa: BLE001 - it becomes the module's result
             _loader._handle_exception(error, module.profile)
     except SystemExit as end:
-        return _exit_code(end.code)
+        return interpreter.exit_code(end.code)
     finally:
         sys.modules["__main__"] = previous
     return 1
 
 
-def _exit_code(code: object) -> int:
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code
-    print(code, file=sys.stderr)  # noqa: T201 - as the interpreter does
-    return 1
-
-
 @contextlib.contextmanager
 def _surroundings(environment: Mapping[str, str], directory: str) -> Iterator[None]:
-    kept = dict(os.environ)
     arguments, path = sys.argv, list(sys.path)
     temporary = tempfile.tempdir
-    umask = os.umask(0o077)
-    os.umask(umask)
-    back = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chdir(directory)
-        os.environ.update(environment)
-        tempfile.tempdir = None
-        sys.argv = [""]
-        yield
-    finally:
-        if dict(os.environ) != kept:
-            os.environ.clear()
-            os.environ.update(kept)
-        tempfile.tempdir = temporary
-        sys.argv = arguments
-        sys.path[:] = path
-        os.umask(umask)
-        os.fchdir(back)
-        os.close(back)
+    with interpreter.put_back():
+        try:
+            os.chdir(directory)
+            os.environ.update(environment)
+            tempfile.tempdir = None
+            sys.argv = [""]
+            yield
+        finally:
+            tempfile.tempdir = temporary
+            sys.argv = arguments
+            sys.path[:] = path
 
 
 @contextlib.contextmanager

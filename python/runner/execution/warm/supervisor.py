@@ -8,12 +8,10 @@ plain path; only the command that it would start as a new program is a fork inst
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.execution import events, processes, supervisor
@@ -22,28 +20,12 @@ from runner.execution.job import Job
 from runner.execution.outbox import Outbox
 from runner.execution.warm import child
 
-__all__ = ["WARM", "WarmPlay", "WarmSupervisor", "main"]
+__all__ = ["WARM", "WarmPlay", "main"]
 
 WARM = "warm"
 """Kind of the record that says which path a task or module took; the operator's end keeps it to itself."""
 _CHUNK = 256 * 1024
 _DRAIN_S = 5.0
-
-
-class WarmSupervisor(supervisor.Supervisor):
-    """One warm run, from its job to its last process."""
-
-    def run(self) -> None:
-        job = Job.decode(self._receive())
-        outbox = self._outbox = Outbox(self._channel)
-        directory = self._directory = RunDirectory(Path(job.directory))
-        play = WarmPlay(job, directory, outbox)
-        record = play.run()
-        if job.keep_in and "error" not in record:
-            play.keep()
-        directory.remove()
-        outbox.put(events.encode(record), essential=True)
-        outbox.drain()
 
 
 class WarmPlay(supervisor.Play):
@@ -105,14 +87,9 @@ class WarmPlay(supervisor.Play):
         record = {"kind": WARM, "what": what, "action": action, "reason": reason}
         self._outbox.put(events.encode(record), essential=False)
 
-    def _on_marker(self, event_id: str, text: str) -> None:
-        """Hand an event to ansible-runner, merged already: it finds no file, and goes on with what it was given."""
-        partial = self._partials.pop(event_id, None)
-        if partial is None:
-            return
-        self._counter += 1
-        event = {"uuid": event_id, "counter": self._counter, "stdout": text, "start_line": 0, "end_line": 0}
-        self._runner.event_callback(event | partial)
+    def _known_of(self, event_id: str) -> Mapping[str, Any] | None:
+        """All of it: ansible-runner finds no file, and goes on with what it was given."""
+        return self._partials.pop(event_id, None)
 
 
 class _Intake:
@@ -210,12 +187,6 @@ def main(channel: int, parent: int) -> NoReturn:
     """Be the supervisor of one run. In a fresh fork of the warm parent; never returns."""
     try:
         os.setsid()
-        processes.become_subreaper()
-        if processes.die_with_parent(parent):
-            program = WarmSupervisor(channel)
-            signal.signal(signal.SIGTERM, program.terminate)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            program.run()
-            os._exit(0)
+        supervisor.supervise(channel, parent=parent, play=WarmPlay)
     finally:
         os._exit(1)
