@@ -47,6 +47,21 @@ def test_deprecated_flags_mean_the_same() -> None:
     assert parsed("--enable-leader-election").leader_elect is True
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("'--vault-password-file /pwd'", "--vault-password-file /pwd"),
+        ("'-e greeting='hello''", "-e greeting='hello'"),
+        ("-e 'a b'", "-e 'a b'"),
+        ("'", "'"),
+        ("''", ""),
+    ],
+)
+def test_quotes_round_all_ansible_args_do_not_count(given: str, expected: str) -> None:
+    """A Deployment's list of arguments knows no shell, but Operator SDK's documents write it that way."""
+    assert parsed(f"--ansible-args={given}").ansible_args == expected
+
+
 ECHOPERATOR = {
     "NAMESPACE": "tools",
     "NUM_WORKERS": "7",
