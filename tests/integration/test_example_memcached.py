@@ -120,7 +120,7 @@ async def test_deleted_resource_takes_what_was_made_for_it_along(api: Api) -> No
         await api.gone(kind, SPACE, "brief")
 
 
-async def test_secret_is_followed_and_never_written(api: Api) -> None:
+async def test_secret_is_followed_and_never_written(api: Api, operator: Operator) -> None:
     """A Secret has no generation, so each change counts; and its status is nobody's."""
     before = await api.get(SECRET, SPACE, "watched")
     assert before is not None
@@ -132,6 +132,7 @@ async def test_secret_is_followed_and_never_written(api: Api) -> None:
     wanted = checksum({"flavour": "lemon"})
     await api.until(CONFIG_MAP, SPACE, "watched-checksum", lambda found: found["data"]["checksum"] == wanted)
     assert await api.get(SECRET, SPACE, "watched") == after
+    assert [line for line in operator.lines("reconcile failed") if line["ref"] == f"{SPACE}/watched"] == []
 
 
 async def test_what_the_selector_does_not_name_is_left_alone(api: Api) -> None:
