@@ -182,6 +182,11 @@ def _list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _unquoted(text: str) -> str:
+    """Drop quotes round the whole, which a Deployment's list of arguments keeps and no shell takes away."""
+    return text[1:-1] if len(text) > 1 and text.startswith("'") and text.endswith("'") else text
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in choices:
@@ -201,11 +206,6 @@ def _log_level(text: str) -> str:
     if level is None:
         raise ValueError("must be one of debug, info, warn, error")
     return level
-
-
-def _ansible_args(text: str) -> str:
-    # Manifests quote them once for a shell that is not there; the Go runtime takes that one pair off.
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
 TABLE: tuple[Option, ...] = (
@@ -234,8 +234,8 @@ TABLE: tuple[Option, ...] = (
            help="where roles named in the watches file are looked up, before ./roles"),
     Option(field="ansible_collections_path", flag="--ansible-collections-path", default="", parse=str,
            env=("ANSIBLE_COLLECTIONS_PATH",), help="where collections are looked up"),
-    Option(field="ansible_args", flag="--ansible-args", default="", parse=_ansible_args,
-           help="further arguments for ansible-playbook, verbatim"),
+    Option(field="ansible_args", flag="--ansible-args", default="", parse=_unquoted,
+           help="further arguments for ansible-playbook, verbatim but for single quotes round them all"),
     Option(field="ansible_log_events", flag="--ansible-log-events", default="tasks",
            parse=_one_of("nothing", "tasks", "everything"), help="which events of a run to log"),
     Option(field="reconcile_period_s", flag="--reconcile-period", default="10h", parse=_duration,

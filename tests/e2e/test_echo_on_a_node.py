@@ -1,7 +1,7 @@
 """What the Pod prints, on a real node: the message, byte for byte, whatever it is."""
 
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +15,6 @@ from harness import (
     condition_of,
     echo,
     eventually,
-    install_crds,
     scheduled_echo,
 )
 from runner.objects import GroupVersionKind, Raw
@@ -44,27 +43,6 @@ MESSAGES = {
 
 
 @pytest.fixture(scope="module")
-def node_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ControlPlane"]:
-    """A control plane with a real node; at most one on a machine, so it goes when this module is done."""
-    from cluster import images  # noqa: PLC0415 - only where a node is needed
-    from cluster.controlplane import ControlPlane, ControlPlaneOptions  # noqa: PLC0415
-    from cluster.node import Node  # noqa: PLC0415
-
-    reason = Node.supported()
-    if reason is not None:
-        pytest.skip(f"no node here: {reason}")
-    directory = tmp_path_factory.mktemp("node")
-    options = ControlPlaneOptions(
-        directory=directory, controller_manager=True, scheduler=True, reachable_from_pods=True, tied_to_caller=True
-    )
-    image = directory.parent / "busybox.tar"
-    images.build_busybox(image)
-    with ControlPlane.start(options) as plane, Node.start(plane, images=[image]):
-        install_crds(plane)
-        yield plane
-
-
-@pytest.fixture(scope="module")
 def node_operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     from cluster import images  # noqa: PLC0415
 
@@ -78,12 +56,6 @@ def node_operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathF
         yield running.wait_ready()
     finally:
         running.dispose()
-
-
-@pytest.fixture
-async def api(node_plane: "ControlPlane") -> AsyncIterator[Api]:
-    async with Api(node_plane.kubeconfig) as client:
-        yield client
 
 
 def logs(plane: "ControlPlane", what: str) -> bytes:

@@ -47,6 +47,7 @@ def completed(inherited: dict[str, str], **options: object) -> dict[str, str]:
         "tmp": Path("/run/tmp"),
         "collections": Path("/ours"),
         "installed_collections": "/theirs:/more",
+        "roles": "/project/roles",
         "ansible_config": None,
     }
     return environment.complete(inherited, **{**settings, **options})  # type: ignore[arg-type]
@@ -58,6 +59,7 @@ def test_execution_adds_what_is_the_runs_own() -> None:
         "A": "b",
         "ANSIBLE_NOCOLOR": "true",
         "ANSIBLE_COLLECTIONS_PATH": "/ours:/theirs:/more",
+        "ANSIBLE_ROLES_PATH": "/project/roles",
         "ANSIBLE_LOCAL_TEMP": "/run/tmp/local",
         "ANSIBLE_REMOTE_TEMP": "/run/tmp/remote",
         "ANSIBLE_ASYNC_DIR": "/run/tmp/async",
@@ -122,4 +124,21 @@ def test_our_collections_do_not_hide_the_projects(variables: dict[str, str], con
     path = environment.collections_path(
         variables, project=Path("/project"), config=config, config_directory=Path("/etc")
     )
+    assert path == expected
+
+
+@pytest.mark.parametrize(
+    ("inherited", "config", "expected"),
+    [
+        ({}, "", "/project/roles:~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+        ({"ANSIBLE_HOME": "/h"}, "", "/project/roles:/h/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+        ({"ANSIBLE_ROLES_PATH": "/x:rel"}, "[defaults]\nroles_path=/no\n", "/x:/project/rel:/project/roles"),
+        ({}, "[defaults]\nroles_path = ./r:~/e\n", "/etc/r:~/e:/project/roles"),
+        ({"ANSIBLE_ROLES_PATH": "/x:/project/roles"}, "", "/x:/project/roles"),
+        ({}, "no ini", "/project/roles:~/.ansible/roles:/usr/share/ansible/roles:/etc/ansible/roles"),
+    ],
+)
+def test_playbooks_find_the_roles_of_the_project(inherited: dict[str, str], config: str, expected: str) -> None:
+    """Ansible looks beside a playbook only, and playbooks/ is not where roles/ is; what is set up comes first."""
+    path = environment.roles_path(inherited, project=Path("/project"), config=config, config_directory=Path("/etc"))
     assert path == expected

@@ -8,7 +8,7 @@ import configparser
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["collections_path", "complete", "config_candidates", "inherit"]
+__all__ = ["collections_path", "complete", "config_candidates", "inherit", "roles_path"]
 
 _DENIED = frozenset({
     "KUBECONFIG", "KUBERNETES_PORT", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
@@ -58,6 +58,7 @@ def complete(
     tmp: Path,
     collections: Path | None,
     installed_collections: str,
+    roles: str,
     ansible_config: Path | None,
 ) -> dict[str, str]:
     """Add what execution itself sets for one run.
@@ -68,6 +69,7 @@ def complete(
         tmp: the run's directory for temporary files; gone with the run.
         collections: where our own collections are; they come first. `None`: none.
         installed_collections: the project's effective path (`collections_path`).
+        roles: the same of roles (`roles_path`).
         ansible_config: the project's `ansible.cfg`; an `ANSIBLE_CONFIG` that is set stays.
     """
     completed = dict(environment)
@@ -77,6 +79,7 @@ def complete(
     first = f"{collections}:" if collections is not None else ""
     completed |= {
         "ANSIBLE_COLLECTIONS_PATH": first + installed_collections,
+        "ANSIBLE_ROLES_PATH": roles,
         "ANSIBLE_LOCAL_TEMP": str(tmp / "local"),
         "ANSIBLE_REMOTE_TEMP": str(tmp / "remote"),
         "ANSIBLE_ASYNC_DIR": str(tmp / "async"),
@@ -128,19 +131,42 @@ def collections_path(
         config: text of the effective `ansible.cfg`.
         config_directory: what relative parts inside it are relative to.
     """
-    if environment.get("ANSIBLE_COLLECTIONS_PATH"):
-        return _absolute(environment["ANSIBLE_COLLECTIONS_PATH"], project)
-    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
-    try:
-        parser.read_string(config)
-        configured = parser.get("defaults", "collections_path", fallback="")
-    except configparser.Error:  # Ansible will say so itself, with the line
-        configured = ""
-    if configured:
-        return _absolute(configured, config_directory or project)
+    named = _named("collections_path", environment, project, config, config_directory)
+    if named:
+        return named
     if environment.get("ANSIBLE_HOME"):
         return f"{environment['ANSIBLE_HOME']}/collections:/usr/share/ansible/collections"
     return _DEFAULT_COLLECTIONS
+
+
+def roles_path(
+    environment: Mapping[str, str], *, project: Path, config: str = "", config_directory: Path | None = None
+) -> str:
+    """Where roles are searched that playbooks and other roles name: the project's, too, wherever the playbook lies.
+
+    Arguments as for `collections_path`.
+    """
+    own = str(project / "roles")
+    named = _named("roles_path", environment, project, config, config_directory)
+    if named:
+        return named if own in named.split(":") else f"{named}:{own}"
+    return f"{own}:{environment.get('ANSIBLE_HOME') or '~/.ansible'}/roles:/usr/share/ansible/roles:/etc/ansible/roles"
+
+
+def _named(
+    setting: str, environment: Mapping[str, str], project: Path, config: str, config_directory: Path | None
+) -> str:
+    """What the environment says of a path, else `ansible.cfg`; empty: neither does."""
+    variable = environment.get(f"ANSIBLE_{setting.upper()}")
+    if variable:
+        return _absolute(variable, project)
+    parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
+    try:
+        parser.read_string(config)
+        configured = parser.get("defaults", setting, fallback="")
+    except configparser.Error:  # Ansible will say so itself, with the line
+        configured = ""
+    return _absolute(configured, config_directory or project)
 
 
 def _absolute(paths: str, directory: Path) -> str:

@@ -155,12 +155,11 @@ class PlainExecution:
         inherited = spec.environment
         config = next((path for path in environment.config_candidates(inherited, project=self._project)
                        if path.is_file()), None)  # fmt: skip
-        installed = environment.collections_path(
-            inherited,
-            project=self._project,
-            config=config.read_text(encoding="utf-8", errors="replace") if config else "",
-            config_directory=config.parent if config else None,
-        )
+        where: dict[str, Any] = {
+            "project": self._project,
+            "config": config.read_text(encoding="utf-8", errors="replace") if config else "",
+            "config_directory": config.parent if config else None,
+        }
         own_config = self._project / "ansible.cfg"
         inventory = inherited.get("ANSIBLE_INVENTORY", "")
         return Job(
@@ -175,7 +174,8 @@ class PlainExecution:
                 kubeconfig=directory.kubeconfig,
                 tmp=directory.tmp,
                 collections=self._collections,
-                installed_collections=installed,
+                installed_collections=environment.collections_path(inherited, **where),
+                roles=environment.roles_path(inherited, **where),
                 ansible_config=own_config if config == own_config else None,
             ),
             cmdline=" ".join(filter(None, (spec.ansible_args, "--check --diff" if spec.check else ""))),

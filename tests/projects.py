@@ -1,0 +1,103 @@
+"""Projects of operators on a cluster: their manifests, their service account, and the operator of examples/memcached.
+
+All by kubectl, because the fixtures that need it run once for many tests and outside of any event loop.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from harness import ROOT, Operator
+from runner.objects import GroupVersionKind, Raw
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+__all__ = ["ACCESS", "EXAMPLE", "MEMCACHED", "PROBE", "TENANT", "Cluster", "cached", "example_operator"]
+
+EXAMPLE = ROOT / "examples" / "memcached"
+MEMCACHED, TENANT, ACCESS, PROBE = (
+    GroupVersionKind("cache.example.com", "v1alpha1", kind) for kind in ("Memcached", "Tenant", "Access", "Probe")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What people do with kubectl."""
+
+    plane: "ControlPlane"
+
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        command = [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *arguments]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def apply(self, *arguments: str) -> None:
+        self.kubectl("apply", "--server-side", *arguments)
+
+    def install(self, crds: Path) -> None:
+        """Apply CRDs and wait until their kinds are served."""
+        self.apply("-k", str(crds))
+        self.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
+
+    def namespace(self, name: str) -> None:
+        manifest: Raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        self.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(manifest))
+
+    def as_account(self, namespace: str, account: str, directory: Path) -> Path:
+        """A kubeconfig with that service account's rights and no more."""
+        token = self.kubectl("create", "token", account, f"--namespace={namespace}").strip()
+        settings: dict[str, Any] = yaml.safe_load(self.plane.kubeconfig.read_text(encoding="utf-8"))
+        settings["users"] = [{"name": entry["name"], "user": {"token": token}} for entry in settings["users"]]
+        file = directory / f"{account}.kubeconfig"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        return file
+
+
+@contextmanager
+def example_operator(
+    plane: "ControlPlane", directory: Path, environment: dict[str, str] | None = None
+) -> Iterator[Operator]:
+    """The operator of `examples/memcached` with no other rights than its own RBAC gives.
+
+    Its arguments and variables are those that its Dockerfile and README tell.
+    """
+    cluster = Cluster(plane)
+    cluster.install(EXAMPLE / "config" / "crd")
+    cluster.namespace("memcached-system")
+    cluster.apply("-k", str(EXAMPLE / "config" / "rbac"))
+    password = directory / "vault-password"
+    password.write_text("example\n", encoding="utf-8")
+    running = Operator(
+        kubeconfig=cluster.as_account("memcached-system", "memcached-operator", directory),
+        directory=directory / "operator",
+        project=EXAMPLE,
+        # The quotes are part of the argument, as they are where people copied them into a Deployment.
+        arguments=("--strict", f"--ansible-args='--vault-password-file {password}'"),
+        environment={
+            "ANSIBLE_INVENTORY": str(EXAMPLE / "inventory"),
+            "ANSIBLE_COLLECTIONS_PATH": str(EXAMPLE / "collections"),
+            **(environment or {}),
+        },
+    )
+    try:
+        yield running.wait_ready()
+        # The operator has to let them go; then they can't be in the way of the next one.
+        cluster.kubectl("delete", "tenants", "--all", "--all-namespaces", "--timeout=60s")
+    finally:
+        running.dispose()
+        cluster.kubectl("delete", "-k", str(EXAMPLE / "config" / "rbac"), "--wait=false")
+        cluster.kubectl("delete", "-k", str(EXAMPLE / "config" / "crd"), "--wait=false")
+
+
+def cached(kind: GroupVersionKind, name: str, namespace: str, **spec: Any) -> Raw:
+    """A resource of the example's group."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}
