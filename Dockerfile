@@ -93,14 +93,16 @@ RUN --mount=type=bind,source=scripts/image/bytecode.py,target=/tmp/bytecode.py \
 FROM runtime AS base
 COPY --from=base-dependencies /opt/venv /opt/venv
 COPY --from=code /opt/ansible-operator /opt/ansible-operator
-USER ${USER_UID}
+USER 1001
 EXPOSE 6789 8443
 ENTRYPOINT ["/tini", "--", "/usr/local/bin/ansible-operator", "run", "--watches-file=./watches.yaml"]
+ARG BASE_IMAGE
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ansible-operator" \
       org.opencontainers.image.description="Runs Ansible roles and playbooks as a Kubernetes operator: the image that a project builds on" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
@@ -114,13 +116,15 @@ COPY --from=code /opt/ansible-operator /opt/ansible-operator
 COPY --from=code /project/ ./
 # Roles here ask the machine nothing, and it is a container that would answer.
 ENV ANSIBLE_GATHERING=explicit
-USER ${USER_UID}
+USER 1001
 EXPOSE 6789 8443
 ENTRYPOINT ["/tini", "--", "/usr/local/bin/ansible-operator", "run", "--watches-file=./watches.yaml", "--strict"]
+ARG BASE_IMAGE
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="echo-operator" \
       org.opencontainers.image.description="An Echo becomes a Job that prints its message, a ScheduledEcho a CronJob" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
