@@ -4,11 +4,12 @@ As a Pod under Pod Security `restricted` has it: no capability, no new privilege
 a control plane on loopback can be reached.
 """
 
+import contextlib
 import itertools
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ _NUMBERS = itertools.count(1)
 def require_runc() -> None:
     """Install runc where it is missing, as for a node."""
     missing = packages.missing([need for need in packages.NEEDS if need.package == "runc"])
-    packages.install([need.package for need in missing], Progress(quiet=True)) if missing else None
+    if missing:
+        packages.install([need.package for need in missing], Progress())
 
 
 class Root:
@@ -33,6 +35,7 @@ class Root:
         self._bundle = bundle
         self.path = bundle / "rootfs"
         self.path.mkdir(parents=True)
+        self._runc = ("runc", "--root", str(bundle / "state"))
         unpack(image, self.path)
 
     def run(
@@ -49,13 +52,27 @@ class Root:
         command = self._command(arguments, uid=uid, writable=writable, kept_root=kept_root)
         return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
-    def start(
+    @contextlib.contextmanager
+    def started(
         self, *arguments: str, log: Path, uid: int = 1001, mounts: Mapping[Path, str] | None = None
-    ) -> subprocess.Popen[bytes]:
-        """Start the image's own entry point with further arguments; `mounts` are read-only files of the machine."""
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The image's own entry point with further arguments, killed at the end if it still runs.
+
+        Args:
+            arguments: They follow those of the image.
+            log: Where its output goes.
+            uid: Who runs it; the group is 0.
+            mounts: Files of the machine, and where they are inside, read-only.
+        """
         command = self._command([*self.image.config["Entrypoint"], *arguments], uid=uid, mounts=mounts)
         with log.open("wb") as output:
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            # Killing runc alone would leave the container.
+            subprocess.run([*self._runc, "delete", "--force", command[-1]], capture_output=True, check=False)
+            process.wait(30)
 
     def _command(
         self,
@@ -97,7 +114,7 @@ class Root:
         bundle = self._bundle / name
         bundle.mkdir()
         (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        return ["runc", "--root", str(self._bundle / "state"), "run", "--bundle", str(bundle), name]
+        return [*self._runc, "run", "--bundle", str(bundle), name]
 
 
 def _tmpfs(path: str, *options: str) -> dict[str, Any]:

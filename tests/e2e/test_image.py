@@ -3,6 +3,7 @@
 Building takes minutes the first time and is kept by content, so later runs pay for a change alone.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -134,36 +135,32 @@ def open_kubeconfig(control_plane: "ControlPlane", tmp_path: Path) -> Path:
     return file
 
 
-@USERS
+@pytest.mark.parametrize(("uid", "path"), [(1001, "warm"), (12345, "warm"), (12345, "plain")])
 async def test_a_role_runs_for_any_user_with_nothing_writable_but_tmp(
-    operator_root: Root, api: Api, namespace: str, open_kubeconfig: Path, tmp_path: Path, uid: int
+    operator_root: Root, api: Api, namespace: str, open_kubeconfig: Path, tmp_path: Path, uid: int, path: str
 ) -> None:
-    """In a fork of the loaded Ansible, and in a new Ansible; and it ends when it is asked to."""
-    for path, arguments in (("warm", []), ("plain", ["--no-warm"])):
-        name, log = f"{path}-{uid}", tmp_path / f"{path}.log"
-        process = operator_root.start(
-            *("--kubeconfig=/kubeconfig", f"--watch-namespace={namespace}", "--env-compat=echoperator"),
-            *("--metrics-bind-address=0", "--health-probe-bind-address=0", *arguments),
-            log=log,
-            uid=uid,
-            mounts={open_kubeconfig: "/kubeconfig"},
-        )
-        try:
-            await api.create(echo(name, namespace))
-            await api.until(JOB, namespace, name)
-            await api.until(ECHO, namespace, name, succeeded)
-            process.terminate()
+    """In a fork of the loaded Ansible, and in a new Ansible; and the container ends as soon as it is asked to."""
+    log = tmp_path / "operator.log"
+    arguments = (
+        *("--kubeconfig=/kubeconfig", f"--watch-namespace={namespace}", "--env-compat=echoperator"),
+        *("--metrics-bind-address=0", "--health-probe-bind-address=0", f"--no-warm={path == 'plain'}"),
+    )
 
-            async def ended(process: object = process) -> bool:
-                return process.poll() is not None  # type: ignore[attr-defined]
+    async def parent_ready() -> bool:
+        return "the warm parent is ready" in log.read_text(encoding="utf-8")
 
-            await eventually(ended, within=30, what="the container has ended")
-        finally:
-            process.kill()
-        assert process.returncode == 0
-        lines = log.read_text(encoding="utf-8")
-        assert "Read-only file system" not in lines
-        assert "Permission denied" not in lines
+    with operator_root.started(*arguments, log=log, uid=uid, mounts={open_kubeconfig: "/kubeconfig"}) as process:
+        if path == "warm":
+            await eventually(parent_ready, what="a loaded Ansible")
+        await api.create(echo("one", namespace))
+        await api.until(JOB, namespace, "one")
+        await api.until(ECHO, namespace, "one", succeeded)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 30) == 0
+    said = log.read_text(encoding="utf-8")
+    assert ("run takes the plain path" in said) is (path == "plain")
+    assert "Read-only file system" not in said
+    assert "Permission denied" not in said
 
 
 _PROJECT_STEPS = """
