@@ -77,6 +77,28 @@ install: $(READY) ## Install the CRDs into the current kubeconfig context
 uninstall: $(READY) ## Remove the CRDs, and with them every Echo and ScheduledEcho
 	$(KUBECTL) delete --ignore-not-found -k config/crd
 
+# --- the image ---------------------------------------------------------------------------------------------------------
+# Empty: the Dockerfile's own base where it can be pulled, else one made out of Debian's packages.
+BASE_IMAGE ?=
+INIT_IMAGE ?=
+ENGINE ?=
+TARGET ?= operator
+IMG ?= localhost/$(if $(filter base,$(TARGET)),ansible-operator,echo-operator):dev
+IMAGE = $(BIN)/python -m scripts.image
+IMAGE_ARGS = --target=$(TARGET) --name=$(IMG) --base=$(BASE_IMAGE) --init=$(INIT_IMAGE) --engine=$(ENGINE)
+
+.PHONY: image
+image: $(READY) ## Build the operator's image, without a container engine too (TARGET=operator|base IMG=name BASE_IMAGE=name ENGINE=docker|podman|buildah)
+	@$(IMAGE) build $(IMAGE_ARGS)
+
+.PHONY: image-reproducible
+image-reproducible: $(READY) ## Build the image twice and compare the layers (variables as image)
+	@$(IMAGE) again $(IMAGE_ARGS)
+
+.PHONY: image-clean
+image-clean: $(READY) ## Remove what is kept between builds of images, base and downloads included
+	@$(IMAGE) clean
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements.txt requirements.in
