@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from harness import Api, Operator
+from harness import ROOT, Api, Operator
 from manifests import Right, one
 from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-__all__ = ["ACCOUNT", "SYSTEM", "USER", "Asked", "allowed", "asked_by", "kubectl", "operating", "rights_given"]
+__all__ = [
+    "ACCOUNT",
+    "SYSTEM",
+    "USER",
+    "Asked",
+    "account_kubeconfig",
+    "allowed",
+    "asked_by",
+    "kubectl",
+    "operating",
+    "rights_given",
+]
 
 SYSTEM = "echoperator-system"
 ACCOUNT = "echoperator-controller-manager"
@@ -38,7 +49,7 @@ def asked_by(user: str, log: Path, start: int) -> list[Asked]:
     """A user's requests for resources, from a byte offset of the audit log on."""
     with log.open("rb") as file:
         file.seek(start)
-        events = [json.loads(line) for line in file]
+        events = [json.loads(line) for line in file if line.endswith(b"\n")]  # the last may be half written
     return [
         Asked(
             right=_right_of(event["verb"], event["objectRef"]),
@@ -73,33 +84,46 @@ def rights_given(plane: "ControlPlane", objects: Sequence[Raw]) -> Iterator[None
         kubectl(plane, "delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(bindings))
 
 
-def _account_kubeconfig(plane: "ControlPlane", directory: Path) -> Path:
-    """A kubeconfig for the operator's service account, in its namespace."""
-    token = kubectl(plane, "create", "token", ACCOUNT, f"--namespace={SYSTEM}").strip()
-    settings = yaml.safe_load(plane.kubeconfig.read_text(encoding="utf-8"))
-    settings["users"] = [{"name": entry["name"], "user": {"token": token}} for entry in settings["users"]]
-    for entry in settings["contexts"]:
-        entry["context"]["namespace"] = SYSTEM
-    file = directory / "account.kubeconfig"
-    file.write_text(json.dumps(settings), encoding="utf-8")
-    return file
-
-
 @contextmanager
-def operating(plane: "ControlPlane", objects: Sequence[Raw], directory: Path, project: Path) -> Iterator[Operator]:
+def operating(
+    plane: "ControlPlane",
+    objects: Sequence[Raw],
+    directory: Path,
+    *,
+    namespace: str = SYSTEM,
+    project: Path = ROOT,
+) -> Iterator[Operator]:
     """The operator as a Deployment among these objects has it, but for the addresses it listens on."""
-    (container,) = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    pod = one(objects, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry["value"] for entry in container.get("env", [])}
+    for source in container.get("envFrom", []):
+        environment |= one(objects, "ConfigMap", source["configMapRef"]["name"])["data"]
+    directory.mkdir(exist_ok=True)
     operator = Operator(
-        kubeconfig=_account_kubeconfig(plane, directory),
+        kubeconfig=account_kubeconfig(plane, namespace, pod["serviceAccountName"], directory),
         directory=directory / "operator",
         arguments=[argument for argument in container["args"] if "-bind-address=" not in argument],
-        environment={entry["name"]: entry["value"] for entry in container["env"]},
+        environment=environment,
         project=project,
     )
     try:
         yield operator.wait_ready()
     finally:
         operator.dispose()
+
+
+def account_kubeconfig(plane: "ControlPlane", namespace: str, account: str, directory: Path) -> Path:
+    """A kubeconfig for a service account, in its namespace."""
+    asked = [plane.kubectl, f"--kubeconfig={plane.kubeconfig}", "create", "token", account, f"--namespace={namespace}"]
+    token = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    settings = yaml.safe_load(plane.kubeconfig.read_text(encoding="utf-8"))
+    settings["users"] = [{"name": entry["name"], "user": {"token": token}} for entry in settings["users"]]
+    for entry in settings["contexts"]:
+        entry["context"]["namespace"] = namespace
+    file = directory / f"{account}.kubeconfig"
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    return file
 
 
 async def allowed(api: Api, user: str, namespace: str, verb: str, resource: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from harness import ROOT, Api, eventually, install_crds
 from manifests import kustomized, one, parsed
@@ -73,7 +74,7 @@ def cluster_scoped_of_ours(plane: "ControlPlane") -> list[str]:
     kinds = "namespaces,customresourcedefinitions,clusterroles,clusterrolebindings"
     asked = [plane.kubectl, f"--kubeconfig={plane.kubeconfig}", "get", kinds, "-o", "name"]
     found = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    return [name for name in found.split() if "echo" in name]
+    return [name for name in found.split() if "/echoperator" in name or name.endswith("mmontes.io")]
 
 
 def test_deploying_changes_no_file_of_the_work_tree(control_plane: "ControlPlane") -> None:
@@ -135,11 +136,10 @@ def test_probes_and_service_meet_the_ports_that_are_served(rendered: list[Raw]) 
 
 def test_everything_that_selects_pods_selects_ours(control_plane: "ControlPlane", tmp_path: Path) -> None:
     """With what may be added to the default: a selector that selects nothing shows nowhere."""
-    directory = ROOT / ".work" / "all"
-    directory.mkdir(parents=True, exist_ok=True)
-    added = "\n".join(f"  - ../../config/{name}" for name in ("default", "prometheus", "network-policy"))
-    (directory / "kustomization.yaml").write_text(f"resources:\n{added}\n", encoding="utf-8")
-    objects = kustomized(control_plane.kubectl, directory)
+    here = os.path.relpath(CONFIG, tmp_path)
+    resources = [f"{here}/{name}" for name in ("default", "prometheus", "network-policy")]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": resources}), encoding="utf-8")
+    objects = kustomized(control_plane.kubectl, tmp_path)
     deployment = one(objects, "Deployment")["spec"]
     labels = deployment["template"]["metadata"]["labels"]
     (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]

@@ -89,7 +89,7 @@ def asked(
     start = control_plane.audit_log.stat().st_size
     directory = tmp_path_factory.mktemp("rights")
     project = project_that_comes_late(directory / "project")
-    with operating(control_plane, rendered, directory, project) as operator:
+    with operating(control_plane, rendered, directory, project=project) as operator:
         asyncio.run(live(control_plane, operator, start))
     return asked_by(USER, control_plane.audit_log, start)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from harness import ECHO, JOB, ROOT, Api, echo, succeeded
+from harness import ECHO, JOB, Api, echo, succeeded
 from manifests import kustomized
 from operator_account import USER, allowed, asked_by, operating, rights_given
 from scripts.overlay import overlay
@@ -30,7 +30,7 @@ async def test_bound_to_namespaces_it_serves_these_and_sees_no_other(
         (tmp_path / name).write_text(yaml.safe_dump(content), encoding="utf-8")
     objects = await asyncio.to_thread(kustomized, control_plane.kubectl, tmp_path)
     start = control_plane.audit_log.stat().st_size
-    with rights_given(control_plane, objects), operating(control_plane, objects, tmp_path, ROOT):
+    with rights_given(control_plane, objects), operating(control_plane, objects, tmp_path):
         for name in names[:2]:
             await api.until(ECHO, name, "hello", succeeded)
         for verb in ("get", "list", "watch"):
