@@ -99,6 +99,26 @@ image-reproducible: $(READY) ## Build the image twice and compare the layers (va
 image-clean: $(READY) ## Remove what is kept between builds of images, base and downloads included
 	@$(IMAGE) clean
 
+# --- deploying it -----------------------------------------------------------------------------------------------------
+# Written anew by each call: which image and which namespaces is nobody's change of config/.
+OVERLAY = $(BIN)/python -m scripts.overlay .work/deploy --image "$(IMG)" $(WATCH_NAMESPACE:%=--watch-namespace "%")
+
+.PHONY: deploy
+deploy: $(READY) ## Deploy CRDs and operator into the current kubeconfig context (IMG=image; WATCH_NAMESPACE=a,b; default all)
+	@$(OVERLAY)
+	$(KUBECTL) apply --server-side -k .work/deploy
+
+.PHONY: undeploy
+undeploy: $(READY) ## Remove operator and CRDs, and with them every Echo and ScheduledEcho (WATCH_NAMESPACE as deployed)
+	@$(OVERLAY)
+	$(KUBECTL) delete --ignore-not-found -k .work/deploy
+
+.PHONY: build-installer
+build-installer: $(READY) ## Write all that deploy applies into dist/install.yaml (IMG=image; WATCH_NAMESPACE=a,b)
+	@$(OVERLAY)
+	@mkdir -p dist
+	$(KUBECTL) kustomize .work/deploy > dist/install.yaml
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements.txt requirements.in

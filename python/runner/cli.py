@@ -1,4 +1,4 @@
-"""The command `ansible-operator`: `run`, `doctor` and `version`.
+"""The command `ansible-operator`: `run`, `doctor`, `apply-crds`, `delete-crds` and `version`.
 
 Exit codes: 0 stopped as asked, 1 leadership lost or an unexpected failure, 2 nothing was started because the
 configuration is wrong.
@@ -13,13 +13,19 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from runner import __version__, goflags, logs, settings, watches
+from runner import __version__, crds, goflags, logs, settings, watches
+from runner.clock import SystemClock
 from runner.content import SearchPath
+from runner.crds import CrdsError, NotEstablished
 from runner.doctor import command as doctor
 from runner.httpserver.server import AddressError
-from runner.kube.config import ConfigError
+from runner.kube import config
+from runner.kube.client import KubeClient
+from runner.kube.config import ConfigError, Connection
+from runner.kube.errors import KubeError
 from runner.logs import fields
 from runner.manager import ExitCode
+from runner.objects import Raw
 from runner.settings import Settings, SettingsError
 from runner.watches import Loaded, WatchesError
 from runner.wiring.errors import WiringError
@@ -41,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(parsed)
     if parsed.command == "doctor":
         return doctor.run(parsed)
+    if parsed.command in {"apply-crds", "delete-crds"}:
+        return _crds(parsed)
     parser.print_help()
     return ExitCode.BAD_CONFIGURATION
 
@@ -61,8 +69,18 @@ def _parser() -> argparse.ArgumentParser:
     settings.add_flags(run)
     goflags.add_flags(run)
     doctor.add_flags(commands.add_parser("doctor", help=doctor.HELP), operator=run)
+    _add_crds(commands, "apply-crds", "bring custom resource definitions into the cluster and wait for their kinds")
+    _add_crds(commands, "delete-crds", "delete custom resource definitions, and with them every object of their kinds")
     commands.add_parser("version", help="show the versions of the operator, Ansible and the Kubernetes client")
     return parser
+
+
+def _add_crds(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str) -> None:
+    parser = commands.add_parser(name, help=what, description=f"{what.capitalize()}.")
+    parser.add_argument("directory", type=Path, metavar="DIRECTORY", help="where they are, one or more in each *.yaml")
+    parser.add_argument(
+        "--kubeconfig", default="", metavar="FILE", help="empty: KUBECONFIG, the Pod's service account, ~/.kube/config"
+    )
 
 
 def _versions() -> str:
@@ -120,3 +138,26 @@ def _load_watches(resolved: Settings, environment: Mapping[str, str]) -> Loaded:
     for warning in loaded.warnings:
         logger.warning("watches file", extra=fields(warning=warning))
     return loaded
+
+
+def _crds(parsed: argparse.Namespace) -> int:
+    try:
+        definitions = crds.read(parsed.directory)
+        connection = config.load(kubeconfig=parsed.kubeconfig, clock=SystemClock())
+    except (CrdsError, ConfigError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return ExitCode.BAD_CONFIGURATION
+    try:
+        asyncio.run(_bring_or_remove(parsed.command, connection, definitions))
+    except (KubeError, NotEstablished) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return ExitCode.OK
+
+
+async def _bring_or_remove(command: str, connection: Connection, definitions: Sequence[Raw]) -> None:
+    async with KubeClient(connection, user_agent=f"ansible-operator/{__version__} {command}") as client:
+        if command == "apply-crds":
+            await crds.apply(client, definitions, clock=SystemClock(), say=print)
+        else:
+            await crds.delete(client, definitions, say=print)

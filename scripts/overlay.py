@@ -1,0 +1,130 @@
+"""Write a kustomization over config/default: with this image, and for some namespaces only where that is asked for.
+
+Promises: writes into the directory it is given and nowhere else, so that no file of the work tree changes from one
+deployment to the next. Does not look at a cluster.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["ImageError", "NamespaceError", "overlay"]
+
+_CONFIG = Path(__file__).resolve().parent.parent / "config" / "default"
+_PREFIX = "echoperator-"
+_SYSTEM = "echoperator-system"
+_RBAC = "rbac.authorization.k8s.io"
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class ImageError(ValueError):
+    """No name of an image."""
+
+
+class NamespaceError(ValueError):
+    """No name of a namespace."""
+
+
+def overlay(directory: Path, *, image: str, namespaces: Sequence[str] = ()) -> dict[str, Any]:
+    """Make the kustomization's files, by name; the content is what YAML is to be written of.
+
+    Args:
+        directory: where they will stand, for the way from there to config/default.
+        image: as a container engine takes it: `name`, `name:tag`, `name@sha256:...`.
+        namespaces: those that the operator may see, and no others; empty: all.
+
+    Raises:
+        ImageError: the image has no name, or two tags.
+        NamespaceError: a name that no namespace can have.
+    """
+    wrong = [name for name in namespaces if not _LABEL.fullmatch(name)]
+    if wrong:
+        raise NamespaceError(f"WATCH_NAMESPACE={wrong[0]!r}: no name of a namespace; give a comma list, such as a,b")
+    kustomization: dict[str, Any] = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [os.path.relpath(_CONFIG, directory)],
+        "images": [{"name": "controller", **_parts(image)}],
+    }
+    if not namespaces:
+        return {"kustomization.yaml": kustomization}
+    kustomization["resources"].append("role_bindings.yaml")
+    kustomization["patches"] = [{"patch": yaml.safe_dump(patch)} for patch in (_unbound(), _watching(namespaces))]
+    return {
+        "kustomization.yaml": kustomization,
+        "role_bindings.yaml": {"apiVersion": "v1", "kind": "List", "items": [_bound(name) for name in namespaces]},
+    }
+
+
+def _parts(image: str) -> Mapping[str, str]:
+    """An image's name, as kustomize wants it."""
+    name, at, digest = image.partition("@")
+    directory, slash, last = name.rpartition("/")
+    last, colon, tag = last.partition(":")
+    if not last or ":" in tag or (colon and not tag) or (at and not digest):
+        raise ImageError(f"IMG={image!r}: no image; give name:tag or name@sha256:..., such as localhost/mine:dev")
+    parts = {"newName": directory + slash + last}
+    if at:
+        return {**parts, "digest": digest}
+    return {**parts, "newTag": tag or "latest"}
+
+
+def _unbound() -> dict[str, Any]:
+    """Take away what gives the rights in all namespaces."""
+    return {**_head("ClusterRoleBinding", f"{_PREFIX}manager-rolebinding"), "$patch": "delete"}
+
+
+def _bound(namespace: str) -> dict[str, Any]:
+    """Give the same rights in one namespace."""
+    head = _head("RoleBinding", f"{_PREFIX}manager-rolebinding")
+    return {
+        **head,
+        "metadata": {**head["metadata"], "namespace": namespace},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": f"{_PREFIX}manager-role"},
+        "subjects": [{"kind": "ServiceAccount", "name": f"{_PREFIX}controller-manager", "namespace": _SYSTEM}],
+    }
+
+
+def _head(kind: str, name: str) -> dict[str, Any]:
+    return {"apiVersion": f"{_RBAC}/v1", "kind": kind, "metadata": {"name": name}}
+
+
+def _watching(namespaces: Sequence[str]) -> dict[str, Any]:
+    manager = {"name": "manager", "env": [{"name": "WATCH_NAMESPACE", "value": ",".join(namespaces)}]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"{_PREFIX}controller-manager", "namespace": _SYSTEM},
+        "spec": {"template": {"spec": {"containers": [manager]}}},
+    }
+
+
+def main() -> int:
+    """Write the files; 2 where they can't be made of what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.overlay", description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--watch-namespace", default="", help="comma list; empty: all")
+    given = parser.parse_args()
+    namespaces = [name.strip() for name in given.watch_namespace.split(",") if name.strip()]
+    try:
+        files = overlay(given.directory, image=given.image, namespaces=namespaces)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    given.directory.mkdir(parents=True, exist_ok=True)
+    for left in given.directory.glob("*.yaml"):
+        left.unlink()  # what an earlier call wrote for other namespaces
+    for name, content in files.items():
+        (given.directory / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

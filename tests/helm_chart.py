@@ -1,0 +1,182 @@
+"""helm on our chart, a release with the shape of the Go echoperator's, and what a kubelet does for a hook."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from harness import ROOT, Api
+from manifests import parsed
+from operator_account import account_kubeconfig
+from runner.objects import GroupVersionKind, Raw
+
+if TYPE_CHECKING:
+    from cluster.controlplane import ControlPlane
+
+__all__ = ["CHART", "Helm", "hooks_run", "old_chart"]
+
+CHART = ROOT / "charts" / "echoperator"
+_POD = GroupVersionKind("", "v1", "Pod")
+_CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helm:
+    """The program, with files of its own in `home`."""
+
+    program: Path
+    home: Path
+    kubeconfig: Path | None = None
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        if self.kubeconfig is not None:
+            environment["KUBECONFIG"] = str(self.kubeconfig)
+        return subprocess.run(
+            [self.program, *arguments], capture_output=True, text=True, check=False, env=environment, timeout=150
+        )
+
+    def __call__(self, *arguments: str) -> str:
+        """What it prints; a failure is the test's."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def template(self, *arguments: str, release: str = "echoperator") -> list[Raw]:
+        """The objects of our chart."""
+        return parsed(self("template", release, str(CHART), "--namespace=ops", *arguments))
+
+
+def old_chart(directory: Path) -> Path:
+    """A chart whose release has what ties us of the Go echoperator's: kinds, names, selector, roleRef, definitions."""
+    full = "{{ .Release.Name }}-echoperator"
+    selector = {"app.kubernetes.io/name": "echoperator", "app.kubernetes.io/instance": "{{ .Release.Name }}"}
+    rbac = "rbac.authorization.k8s.io"
+    container = {"name": full, "image": "x", "envFrom": [{"configMapRef": {"name": full}}]}
+    account = {"kind": "ServiceAccount", "name": full, "namespace": "{{ .Release.Namespace }}"}
+    pod = {"metadata": {"labels": selector}, "spec": {"serviceAccountName": full, "containers": [container]}}
+    objects = [
+        _object("v1", "ServiceAccount", full),
+        _object("v1", "ConfigMap", full, data={"HA_LEASE_LOCK_NAME": full}),
+        _object(f"{rbac}/v1", "ClusterRole", full, rules=[]),
+        _object(
+            f"{rbac}/v1",
+            "ClusterRoleBinding",
+            full,
+            roleRef={"apiGroup": rbac, "kind": "ClusterRole", "name": full},
+            subjects=[account],
+        ),
+        _object(
+            "v1",
+            "Service",
+            f"{full}-metrics",
+            spec={"ports": [{"name": "metrics", "port": 2112}], "selector": selector},
+        ),
+        _object(
+            "apps/v1",
+            "Deployment",
+            full,
+            spec={"replicas": 3, "selector": {"matchLabels": selector}, "template": pod},
+        ),
+    ]
+    definitions = [_bare_definition("Echo", "ec", ["message"])]
+    definitions.append(_bare_definition("ScheduledEcho", "sec", ["message", "schedule"]))
+    for name, content in {
+        "Chart.yaml": [{"apiVersion": "v2", "name": "echoperator", "version": "0.0.2", "appVersion": "v0.0.4"}],
+        "values.yaml": [{"image": {"repository": "x/mmontes11/echoperator", "tag": ""}, "numWorkers": 4}],
+        "templates/all.yaml": objects,
+        "crds/all.yaml": definitions,
+    }.items():
+        file = directory / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump_all(content), encoding="utf-8")
+    return directory
+
+
+def _object(api_version: str, kind: str, name: str, **rest: object) -> Raw:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **rest}
+
+
+def _bare_definition(kind: str, short: str, required: list[str]) -> Raw:
+    """A definition without a status, as the Go echoperator's are."""
+    plural = f"{kind.lower()}s"
+    spec = {"type": "object", "properties": {name: {"type": "string"} for name in required}, "required": required}
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
+    }
+    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "shortNames": [short]}
+    return _object(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        f"{plural}.mmontes.io",
+        spec={"group": "mmontes.io", "names": names, "scope": "Namespaced", "versions": [version]},
+    )
+
+
+@asynccontextmanager
+async def hooks_run(plane: "ControlPlane", api: Api, namespace: str, directory: Path) -> AsyncIterator[list[Raw]]:
+    """Do for the Pods of hooks what a kubelet would: run their command as their account with what they mount.
+
+    Yields:
+        The Pods that were run, in order, each as it was before, with what it `said`. A Job tries again where a right
+        takes a moment to count, so only the last one is sure to have succeeded.
+    """
+    done: list[Raw] = []
+
+    async def serve() -> None:
+        while True:
+            for pod in await api.list(_POD, namespace):
+                if _is_hook(pod) and pod["metadata"]["uid"] not in {other["metadata"]["uid"] for other in done}:
+                    done.append(pod)
+                    phase = await _run(plane, api, pod, directory / pod["metadata"]["uid"])
+                    name = pod["metadata"]["name"]
+                    await api.patch(_POD, namespace, name, {"status": {"phase": phase}}, "status")
+            await asyncio.sleep(0.1)
+
+    serving = asyncio.create_task(serve())
+    try:
+        yield done
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.result()
+
+
+def _is_hook(pod: Raw) -> bool:
+    return pod["metadata"]["labels"].get("app.kubernetes.io/name") == "echoperator-crds"
+
+
+async def _run(plane: "ControlPlane", api: Api, pod: Raw, directory: Path) -> str:
+    """The phase that the Pod ends in."""
+    namespace, spec = pod["metadata"]["namespace"], pod["spec"]
+    (container,) = spec["containers"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    program, command, mounted = container["command"]
+    assert program == "/usr/local/bin/ansible-operator"
+    config_map = await api.get(_CONFIG_MAP, namespace, volumes[mounts[mounted]]["configMap"]["name"])
+    assert config_map is not None
+    (directory / "mounted").mkdir(parents=True)
+    for name, text in config_map["data"].items():
+        (directory / "mounted" / name).write_text(text, encoding="utf-8")
+    kubeconfig = account_kubeconfig(plane, namespace, spec["serviceAccountName"], directory)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "runner", command, str(directory / "mounted")),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "python"), "KUBECONFIG": str(kubeconfig)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    pod["said"] = said.decode()
+    return "Failed" if process.returncode else "Succeeded"
