@@ -41,6 +41,13 @@ def test_unknown_keys_are_told_with_their_line(tmp_path: Path) -> None:
     assert found(tmp_path, {"watches.yaml": text}) == [("watches.yaml", 6, "watches-key", "change")]
 
 
+def test_a_project_within_the_project_is_one_for_itself(tmp_path: Path) -> None:
+    """Its roles and playbooks are not looked up from here."""
+    other = "- {group: g, version: v1, kind: Other, playbook: playbooks/other.yml, markUnsafe: true}\n"
+    files = {"examples/other/watches.yaml": other, "examples/other/playbooks/other.yml": "- hosts: [\n"}
+    assert found(tmp_path, files) == []
+
+
 def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     assert found(tmp_path, {"watches.yaml": "- a: 1\n- b: [\n"}) == [("watches.yaml", 3, "watches", "error")]
 

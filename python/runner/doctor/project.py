@@ -211,4 +211,11 @@ def collections_in(directory: Path) -> Iterator[str]:
 def _foreign(directory: Path) -> bool:
     # Hidden directories are other programs' (.git, .venv, .tox).
     name = directory.name
-    return name.startswith(".") or name in _FOREIGN or name == _COLLECTIONS or (directory / "pyvenv.cfg").exists()
+    if name.startswith(".") or name in _FOREIGN or name == _COLLECTIONS or (directory / "pyvenv.cfg").exists():
+        return True
+    return _is_project(directory)
+
+
+def _is_project(directory: Path) -> bool:
+    """Whether an operator of its own lies there, an example say."""
+    return (directory / "watches.yaml").exists() and any((directory / part).is_dir() for part in ("roles", "playbooks"))
