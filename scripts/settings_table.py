@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from runner import goflags
-from runner.settings import TABLE, describe
+from runner.settings.table import TABLE, describe
 
 _TARGET = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 _HEAD = """\

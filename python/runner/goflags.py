@@ -1,6 +1,6 @@
 """What manifests for Operator SDK's Go runtime say that is no setting here: understood, so that they still start.
 
-Flags that only have another name here are aliases in `settings.TABLE`. Of these here one sets the defaults of two
+Flags that only have another name here are aliases in `settings.table`. Of these here one sets the defaults of two
 settings, as a variable does for a third; the others can mean nothing, and are told of once.
 """
 
@@ -8,7 +8,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from runner.settings import SettingsError, boolean
+from runner.settings import SettingsError
+from runner.settings.readers import boolean
 
 __all__ = ["WITHOUT_EFFECT", "add_flags", "remarks", "translate"]
 

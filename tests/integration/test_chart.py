@@ -18,8 +18,8 @@ import yaml
 from harness import ROOT
 from helm_chart import CHART, Helm
 from manifests import Right, one, parsed, rights_of
-from runner import settings
 from runner.objects import Raw
+from runner.settings import table
 
 pytestmark = pytest.mark.integration
 
@@ -112,14 +112,14 @@ def test_names_stay_names_when_the_release_has_a_long_one(offline: Helm) -> None
 
 def test_environment_is_what_the_settings_read_under_env_compat(rendered: list[Raw]) -> None:
     ours = {"METRICS_ENABLED", "METRICS_PORT", "ANSIBLE_GATHERING"}
-    known = {option.compat for option in settings.TABLE} | ours
+    known = {option.compat for option in table.TABLE} | ours
     assert set(one(rendered, "ConfigMap", "echoperator")["data"]) <= known
 
 
 @pytest.mark.parametrize("arguments", [[], ["--set=monitoring.secure=true", "--set=extraArgs={--kube-api-qps=5}"]])
 def test_arguments_are_the_operators(offline: Helm, arguments: list[str]) -> None:
     (container,) = one(offline.template(*arguments), "Deployment")["spec"]["template"]["spec"]["containers"]
-    known = {flag: option for option in settings.TABLE for flag in (option.flag, *option.aliases)}
+    known = {flag: option for option in table.TABLE for flag in (option.flag, *option.aliases)}
     for argument in container["args"]:
         flag, _, value = argument.partition("=")
         known[flag].parse(value or "true")

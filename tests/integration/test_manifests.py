@@ -12,9 +12,9 @@ import yaml
 
 from harness import ROOT, Api, eventually, install_crds
 from manifests import kustomized, one, parsed
-from runner import settings
 from runner.durations import parse_duration
 from runner.objects import GroupVersionKind, Raw
+from runner.settings import table
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -116,7 +116,7 @@ def test_arguments_are_the_operators(control_plane: "ControlPlane", overlay: str
     (container,) = one(kustomized(control_plane.kubectl, CONFIG / overlay), "Deployment")["spec"]["template"]["spec"][
         "containers"
     ]
-    known = {flag: option for option in settings.TABLE for flag in (option.flag, *option.aliases)}
+    known = {flag: option for option in table.TABLE for flag in (option.flag, *option.aliases)}
     for argument in container["args"]:
         flag, _, value = argument.partition("=")
         known[flag].parse(value or "true")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from runner import settings
-from runner.settings import Settings, SettingsError, resolve, verbosity_of, workers_of
+from runner.settings import Settings, SettingsError, resolve, table
+from runner.settings.perkind import verbosity_of, workers_of
 
 
 def parsed(*flags: str, **environment: str) -> Settings:
@@ -184,8 +185,8 @@ def test_a_rate_is_a_plain_number(text: str) -> None:
 
 def test_table_describes_every_setting_once() -> None:
     """--help and the documentation are made from the table; a setting outside it would be a secret."""
-    assert sorted(option.field for option in settings.TABLE) == sorted(Settings.__dataclass_fields__)
-    assert len(settings.describe()) == len(settings.TABLE)
+    assert sorted(option.field for option in table.TABLE) == sorted(Settings.__dataclass_fields__)
+    assert len(table.describe()) == len(table.TABLE)
 
 
 def test_documentation_is_made_from_the_table() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from runner.settings import Settings, workers_of
+from runner.settings import Settings
+from runner.settings.perkind import workers_of
 from runner.watches import Watch
 
 __all__ = ["limit", "workers"]

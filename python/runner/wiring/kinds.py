@@ -25,7 +25,8 @@ from runner.metrics.registry import Metrics
 from runner.objects import GroupVersionKind, ObjectRef, Raw, Resource, RunId, WatchEvent
 from runner.reconciler import Reconciler, RunDefaults
 from runner.recorder import Recorder
-from runner.settings import Settings, verbosity_of
+from runner.settings import Settings
+from runner.settings.perkind import verbosity_of
 from runner.slots import Slots
 from runner.watches import Watch
 from runner.wiring import concurrency
