@@ -319,6 +319,15 @@ async def test_stopping_while_a_parent_loads_leaves_none(rig: WarmRig) -> None:
     assert parents() == []
 
 
+async def test_stopping_while_a_parent_rehearses_leaves_nothing_on_disk(rig: WarmRig) -> None:
+    rig.may_be_plain = True
+    execution = rig.execution()
+    await execution.start()
+    await eventually(rig.live)
+    await execution.stop()
+    assert rig.live() == []
+
+
 def parents() -> list[int]:
     """Warm parents below this process."""
     found = processes.descendants(os.getpid())

@@ -25,6 +25,7 @@ from runner.informer.pool import InformerPool
 from runner.labelselector import Selector
 from runner.metrics.registry import Metrics
 from runner.objects import ObjectRef, Raw
+from runner.recorder import Recorder
 from runner.slots import Slots
 from runner.watches import Finalizer, Watch
 from runner.wiring import kinds
@@ -51,6 +52,13 @@ class Operator:
             client=api.client,
             discovery=api.discovery,
             metrics=self.metrics,
+            recorder=Recorder(
+                api.client,
+                component="ansible-operator",
+                instance="test",
+                clock=SystemClock(),
+                count_denied=lambda: None,
+            ),
             pool=InformerPool(),
             slots=Slots(1),
             names={ECHO: "echo"},

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import runner
 from runner.execution import processes
+from runner.execution.directory import remove_tree
 from runner.execution.job import Job
 from runner.execution.warm import settings
 
@@ -85,15 +86,16 @@ class Fork:
 class WarmParent:
     """One fork server, as the operator sees it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, key: settings.Settings) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, job: Job) -> None:
         self._process = process
+        self._place = Path(job.directory)
         self._control = control
         self._numbers = 0
         self._answers: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._ended: dict[int, asyncio.Future[int | None]] = {}
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[Mapping[str, Any]] = loop.create_future()
-        self.settings = key
+        self.settings = settings.settings_of(job.environment)
         self.lost = asyncio.Event()
         """Set once nothing more is to be expected."""
         self.pid = process.pid
@@ -137,7 +139,7 @@ class WarmParent:
             raise
         finally:
             theirs.close()
-        parent = cls(process, ours, settings.settings_of(job.environment))
+        parent = cls(process, ours, job)
         assert process.stdin is not None
         with contextlib.suppress(ConnectionError):
             process.stdin.write(job.encode())
@@ -191,10 +193,11 @@ class WarmParent:
         processes.kill_tree(self.pid, started=self._started)
 
     async def close(self) -> None:
-        """Kill it, and see that neither it nor a fork is left a zombie."""
+        """Kill it, and see that neither it nor a fork is left a zombie, nor what it loaded from on disk."""
         self.kill()
         await self._process.wait()
         self._lose()
+        await asyncio.to_thread(remove_tree, self._place)
         end = asyncio.get_running_loop().time() + _REAP_S
         while asyncio.get_running_loop().time() < end:
             for pid in list(self._ended):

@@ -49,9 +49,10 @@ class Rehearsal:
     """One play in a directory of its own."""
 
     def __init__(self, job: Job) -> None:
-        """`job` is any run's, with a directory that may be made and removed; what it runs is put in here."""
-        self._directory = RunDirectory(Path(job.directory))
-        self._content = Path(job.directory + ".content")
+        """`job` is any run's, with a directory that may be made and removed; what it runs is put in there."""
+        self._place = Path(job.directory)
+        self._directory = RunDirectory(self._place / "run")
+        self._content = self._place / "content"
         self._job = job
         self._play: Any = None
         self.environment: dict[str, str] = {}
@@ -104,6 +105,5 @@ class Rehearsal:
             raise CannotPreload(f"a rehearsal ended with code {code}: {last_lines(said, _SAID)}")
 
     def remove(self) -> None:
-        """Leave nothing on disk."""
-        self._directory.remove()
-        remove_tree(self._content)
+        """Leave nothing on disk. Where it comes to an end before this, the operator removes the place."""
+        remove_tree(self._place)
