@@ -119,6 +119,18 @@ build-installer: $(READY) ## Write all that deploy applies into dist/install.yam
 	@mkdir -p dist
 	$(KUBECTL) kustomize .work/deploy > dist/install.yaml
 
+# --- releasing it ------------------------------------------------------------------------------------------------------
+VERSION ?=
+CHANNELS ?= alpha
+# Where bundle/ and bundle.Dockerfile are written.
+BUNDLE_DIR ?= .
+
+.PHONY: bundle
+bundle: $(READY) ## Write the OLM bundle into bundle/, for `docker build -f bundle.Dockerfile .` (IMG=image VERSION=1.2.3 CHANNELS=a,b)
+	@$(BIN)/python -m scripts.overlay .work/bundle --image "$(IMG)" --config manifests
+	@$(KUBECTL) kustomize .work/bundle > .work/bundle/rendered
+	@$(BIN)/python -m scripts.bundle "$(BUNDLE_DIR)" --version "$(VERSION)" --channels "$(CHANNELS)" < .work/bundle/rendered
+
 .PHONY: lock
 lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements.txt requirements.in
@@ -127,4 +139,4 @@ lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
 .PHONY: clean
 clean: ## Stop the embedded cluster and remove what was built in this directory (the binary cache stays)
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m cluster down --all; fi
-	rm -rf $(VENV) .cluster .work .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist
+	rm -rf $(VENV) .cluster .work .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist bundle bundle.Dockerfile*

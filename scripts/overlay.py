@@ -1,4 +1,5 @@
-"""Write a kustomization over config/default: with this image, and for some namespaces only where that is asked for.
+"""Write a kustomization over config/default, or another part of config/: with this image, and for some namespaces only
+where that is asked for.
 
 Promises: writes into the directory it is given and nowhere else, so that no file of the work tree changes from one
 deployment to the next. Does not look at a cluster.
@@ -14,9 +15,9 @@ from typing import Any
 
 import yaml
 
-__all__ = ["ImageError", "NamespaceError", "overlay"]
+__all__ = ["ImageError", "NamespaceError", "image_parts", "overlay"]
 
-_CONFIG = Path(__file__).resolve().parent.parent / "config" / "default"
+_CONFIG = Path(__file__).resolve().parent.parent / "config"
 _PREFIX = "echoperator-"
 _SYSTEM = "echoperator-system"
 _RBAC = "rbac.authorization.k8s.io"
@@ -31,13 +32,14 @@ class NamespaceError(ValueError):
     """No name of a namespace."""
 
 
-def overlay(directory: Path, *, image: str, namespaces: Sequence[str] = ()) -> dict[str, Any]:
+def overlay(directory: Path, *, image: str, namespaces: Sequence[str] = (), config: str = "default") -> dict[str, Any]:
     """Make the kustomization's files, by name; the content is what YAML is to be written of.
 
     Args:
-        directory: where they will stand, for the way from there to config/default.
+        directory: where they will stand, for the way from there to config/.
         image: as a container engine takes it: `name`, `name:tag`, `name@sha256:...`.
         namespaces: those that the operator may see, and no others; empty: all.
+        config: which directory of config/ it goes over.
 
     Raises:
         ImageError: the image has no name, or two tags.
@@ -49,8 +51,8 @@ def overlay(directory: Path, *, image: str, namespaces: Sequence[str] = ()) -> d
     kustomization: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": [os.path.relpath(_CONFIG, directory)],
-        "images": [{"name": "controller", **_parts(image)}],
+        "resources": [os.path.relpath(_CONFIG / config, directory)],
+        "images": [{"name": "controller", **image_parts(image)}],
     }
     if not namespaces:
         return {"kustomization.yaml": kustomization}
@@ -62,8 +64,12 @@ def overlay(directory: Path, *, image: str, namespaces: Sequence[str] = ()) -> d
     }
 
 
-def _parts(image: str) -> Mapping[str, str]:
-    """An image's name, as kustomize wants it."""
+def image_parts(image: str) -> Mapping[str, str]:
+    """Take an image's name apart, as kustomize wants it: `newName`, and `newTag` or `digest`.
+
+    Raises:
+        ImageError: it has no name, or two tags.
+    """
     name, at, digest = image.partition("@")
     directory, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
@@ -111,10 +117,11 @@ def main() -> int:
     parser.add_argument("directory", type=Path)
     parser.add_argument("--image", required=True)
     parser.add_argument("--watch-namespace", default="", help="comma list; empty: all")
+    parser.add_argument("--config", default="default", help="the directory of config/ that is rendered")
     given = parser.parse_args()
     namespaces = [name.strip() for name in given.watch_namespace.split(",") if name.strip()]
     try:
-        files = overlay(given.directory, image=given.image, namespaces=namespaces)
+        files = overlay(given.directory, image=given.image, namespaces=namespaces, config=given.config)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

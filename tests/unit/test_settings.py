@@ -35,6 +35,11 @@ def test_flag_beats_environment_beats_default() -> None:
     assert parsed("--watch-namespace=c", WATCH_NAMESPACE="a").watch_namespaces == ("c",)
 
 
+def test_an_empty_watch_namespace_means_all() -> None:
+    """So OLM says it, which takes the variable from an annotation."""
+    assert parsed(WATCH_NAMESPACE="").watch_namespaces == ()
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [(["--leader-elect"], True), (["--leader-elect=true"], True), (["--leader-elect=false"], False), ([], False)],
