@@ -120,6 +120,19 @@ build-installer: $(READY) ## Write all that deploy applies into dist/install.yam
 	$(KUBECTL) kustomize .work/deploy > dist/install.yaml
 
 # --- releasing it ------------------------------------------------------------------------------------------------------
+HELM = $(shell command -v helm || $(BIN)/python -m cluster which helm)
+
+.PHONY: release-version
+release-version: $(READY) ## Print the version of a tag, which project and chart must have too (TAG=v1.2.3)
+	@$(BIN)/python -m scripts.release version "$(TAG)"
+
+CHART_DIR ?= dist
+
+.PHONY: chart
+chart: $(READY) ## Package the chart with an image as its default into dist/ (IMG=registry/name:tag)
+	@$(BIN)/python -m scripts.release chart .work/chart --image "$(IMG)"
+	$(HELM) package .work/chart/echoperator --destination "$(CHART_DIR)"
+
 VERSION ?=
 CHANNELS ?= alpha
 # Where bundle/ and bundle.Dockerfile are written.

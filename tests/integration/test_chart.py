@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import re
 import subprocess
 import sys
@@ -321,6 +322,16 @@ def test_chart_speaks_of_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert (chart["name"], chart["appVersion"]) == ("echoperator", project["version"])
+
+
+def test_packaged_chart_deploys_the_image_that_it_was_packaged_with(offline: Helm, tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    wish = [f"HELM={offline.program}", f"CHART_DIR={tmp_path}", "IMG=reg.example/team/echo-operator:9.8"]
+    subprocess.run(["make", "chart", *wish], cwd=ROOT, env=inherited, check=True, capture_output=True)
+    (package,) = tmp_path.iterdir()
+    deployed = one(parsed(offline("template", "x", str(package))), "Deployment")
+    (container,) = deployed["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "reg.example/team/echo-operator:9.8"
 
 
 def test_every_value_is_in_the_table_of_the_readme_with_its_default() -> None:
