@@ -41,6 +41,9 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline -q
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --quiet --offline --no-progress .github
 	$(BIN)/pytest -q -m "not ansible and not integration and not e2e" --numprocesses auto --maxprocesses 4
 
 .PHONY: bench
