@@ -1,0 +1,302 @@
+"""What the command line does: up, down, load, node-image. Prints results to standard output, progress elsewhere."""
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import build, images, versions
+from cluster.errors import DeclinedError, NoBusyboxError, NotRunningError
+from cluster.kind import choice, clusters, engine, needs, nodeimage, programs, record, steps
+from cluster.kind.choice import NodeImage
+from cluster.kind.clusters import Kind, Place
+from cluster.kind.engine import Engine
+from cluster.kind.errors import KindRefusedError, StepFailedError
+from cluster.progress import Progress, seconds
+
+_KUBECTL = versions.KUBERNETES.program("kubectl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What `up` has to say."""
+
+    place: Place
+    kind: Kind
+    kubectl: Path
+    kubernetes: str
+    node_image: str
+    test_image: str | None
+    """`None`: none could be made here."""
+    already_up: bool
+    took_s: float
+
+    def as_json(self) -> str:
+        return json.dumps(
+            {
+                "name": self.place.name,
+                "kubernetes": self.kubernetes,
+                "kubeconfig": str(self.place.kubeconfig),
+                "kubectl": str(self.kubectl),
+                "kind": str(self.kind.program),
+                "ownEngine": self.kind.engine.ours,
+                "environment": self.kind.engine.environment,
+                "nodeImage": self.node_image,
+                "testImage": self.test_image,
+                "alreadyUp": self.already_up,
+                "seconds": round(self.took_s, 1),
+            },
+            indent=2,
+        )
+
+    def as_text(self) -> str:
+        how = "is up already" if self.already_up else f"is up, in {seconds(self.took_s)}"
+        what = "an engine of its own" if self.kind.engine.ours else "this machine's docker"
+        lines = [
+            f'kind cluster "{self.place.name}" {how}: Kubernetes {self.kubernetes}, with {what}.',
+            f"  node image  {self.node_image}",
+            f"  kind        {self.kind.program}",
+            f"  kubectl     {self.kubectl}",
+        ]
+        if self.test_image is not None:
+            lines.append(f"  test image  {self.test_image} (on its nodes)")
+        lines += ["", f"export KUBECONFIG={self.place.kubeconfig}"]
+        lines += [f"export {name}={value}" for name, value in self.kind.engine.environment.items()]
+        if self.test_image is not None:
+            lines.append(f"export RELATED_IMAGE_ECHO={self.test_image}")
+        return "\n".join(lines)
+
+
+def up(place: Place, *, wanted_image: str, config: Path | None, as_json: bool, progress: Progress) -> int:
+    """Bring a cluster up, or say that it is; leaves nothing behind when it fails or is interrupted."""
+    started = time.monotonic()
+    found = _find_or_prepare(progress)
+    with contextlib.ExitStack() as held:
+        if found is None:
+            held.enter_context(record.locked())
+        kind = Kind(
+            program=programs.provide([programs.KIND], progress)[programs.KIND.name],
+            engine=found or engine.start(progress),
+        )
+        try:
+            summary = _up(place, kind, wanted_image, config, progress, started)
+        except BaseException:
+            _stop_idle(kind)
+            raise
+    print(summary.as_json() if as_json else summary.as_text())
+    return 0
+
+
+def down(place: Place, progress: Progress, *, everything: bool) -> int:
+    """Delete a cluster; with the last one ours, stop the engine that ran for it.
+
+    Args:
+        place: Which.
+        progress: Where to say what is done.
+        everything: Each cluster of this project, and the engine of ours whatever it still has.
+    """
+    known = record.read()
+    docker = engine.found() if clusters.facts(place) is not None or everything else None
+    if known is None and docker is None:
+        existed = clusters.facts(place) is not None
+        print(f'No kind cluster "{place.name}" was up.')
+        if existed:
+            print(f"{place.directory} is of one whose docker does not answer now; it stays there.")
+        return 0
+    gone = []
+    with progress.step("stopping", announce=False):
+        if docker is not None:
+            gone += _delete(docker, _places(place, everything=everything), progress)
+        if known is not None:
+            with record.locked():
+                gone += _down_ours(place, progress, everything=everything)
+    for name in gone:
+        print(f'Deleted kind cluster "{name}".')
+    if known is not None and record.read() is None:
+        print("Stopped the engine that ran for it, and put this machine back as it was.")
+    elif not gone:
+        print(f'No kind cluster "{place.name}" was up.')
+    return 0
+
+
+def load(place: Place, wanted: Sequence[str], progress: Progress) -> int:
+    """Give a cluster's nodes images: archives by their path, or the engine's by their name.
+
+    Raises:
+        errors.NotRunningError: The cluster is not up.
+    """
+    kind = _attach(progress)
+    if kind is None or place.name not in kind.names():
+        raise NotRunningError(f'kind cluster "{place.name}" is not up: make kind-up')
+    for image in wanted:
+        kind.load(place.name, image, progress)
+    return 0
+
+
+def build_node_image(progress: Progress) -> int:
+    """Build the node image if it is missing, give it to docker where one answers, and print its name."""
+    needs.install(needs.IMAGE, progress, engine=False)
+    archive = nodeimage.provide(progress)
+    mine = engine.found() or engine.running()
+    if mine is not None:
+        _give(mine, archive, progress)
+    print(nodeimage.name())
+    progress.say(f"as a docker-archive: {archive}")
+    return 0
+
+
+def _find_or_prepare(progress: Progress) -> Engine | None:
+    """The machine's docker. `None`: it has none, and everything that ours needs is there."""
+    if engine.running() is not None:
+        return None
+    found = engine.found()
+    if found is not None:
+        return found
+    if (reason := needs.occupied()) is not None:
+        raise KindRefusedError(reason)
+    try:
+        needs.install((*needs.ENGINE, *needs.IMAGE), progress, engine=True)
+    except DeclinedError as error:
+        raise KindRefusedError("No docker answers here, and you did not want one installed.") from error
+    return engine.found()  # Debian may have started it
+
+
+def _up(
+    place: Place, kind: Kind, wanted_image: str, config: Path | None, progress: Progress, started: float
+) -> Summary:
+    known = clusters.facts(place)
+    if place.name in kind.names():
+        if known is None:
+            raise KindRefusedError(
+                f'There is a kind cluster "{place.name}" already that was not made here; choose another KIND_CLUSTER.'
+            )
+        if _ready(place, progress):
+            return _summary(place, kind, str(known["image"]), progress, already_up=True, started=started)
+        progress.say(f'kind cluster "{place.name}" does not answer; it is made anew')
+    kind.delete(place)
+    image = _image(kind.engine, wanted_image, progress)
+    try:
+        kind.create(place, image.name, config, progress)
+        return _summary(place, kind, image.name, progress, already_up=False, started=started)
+    except BaseException:
+        kind.delete(place)
+        raise
+
+
+def _image(mine: Engine, wanted: str, progress: Progress) -> NodeImage:
+    """Decide for an image, and see to it that the engine has it if it is ours."""
+    defaults = programs.kind_source(progress) / "pkg" / "apis" / "config" / "defaults" / "image.go"
+
+    def has(name: str) -> bool:
+        if mine.answer("image", "inspect", name) is not None:
+            return True
+        try:
+            steps.run(f"pulling {name}", ["docker", "pull", "--quiet", name], progress, added=mine.environment)
+        except StepFailedError as error:
+            progress.say(f"  kind's own node image can't be pulled: {error.output.strip()[-300:]}")
+            return False
+        return True
+
+    chosen = choice.node_image(
+        wanted=wanted,
+        own_engine=mine.ours,
+        official=choice.official(defaults.read_text()),
+        has=has,
+        ours=nodeimage.name(),
+    )
+    if chosen.built_here:
+        needs.install(needs.IMAGE, progress, engine=False)
+        _give(mine, nodeimage.provide(progress), progress)
+    return chosen
+
+
+def _give(mine: Engine, archive: Path, progress: Progress) -> None:
+    if mine.answer("image", "inspect", nodeimage.name()) is None:
+        command = ["docker", "load", "--quiet", "--input", str(archive)]
+        steps.run("giving the node image to the engine", command, progress, added=mine.environment)
+
+
+def _summary(
+    place: Place, kind: Kind, node_image: str, progress: Progress, *, already_up: bool, started: float
+) -> Summary:
+    kubectl = build.provide([_KUBECTL], progress)[_KUBECTL.name]
+    asked = [str(kubectl), f"--kubeconfig={place.kubeconfig}", "get", "nodes", "--output"]
+    version = steps.answer([*asked, "jsonpath={.items[0].status.nodeInfo.kubeletVersion}"])
+    return Summary(
+        place=place,
+        kind=kind,
+        kubectl=kubectl,
+        kubernetes=version or "of an unknown version",
+        node_image=node_image,
+        test_image=_load_test_image(place, kind, progress),
+        already_up=already_up,
+        took_s=time.monotonic() - started,
+    )
+
+
+def _load_test_image(place: Place, kind: Kind, progress: Progress) -> str | None:
+    with tempfile.TemporaryDirectory() as directory:
+        try:
+            archive = images.build_busybox(Path(directory) / "busybox.tar", progress)
+        except NoBusyboxError:
+            return None
+        kind.load(place.name, str(archive), progress)
+    return images.BUSYBOX
+
+
+def _ready(place: Place, progress: Progress) -> bool:
+    kubectl = build.provide([_KUBECTL], progress)[_KUBECTL.name]
+    command = [str(kubectl), f"--kubeconfig={place.kubeconfig}", "--request-timeout=5s", "get", "--raw", "/readyz"]
+    return steps.answer(command) is not None
+
+
+def _attach(progress: Progress) -> Kind | None:
+    mine = engine.running() or engine.found()
+    if mine is None:
+        return None
+    return Kind(program=programs.provide([programs.KIND], progress)[programs.KIND.name], engine=mine)
+
+
+def _down_ours(place: Place, progress: Progress, *, everything: bool) -> list[str]:
+    """Delete from the engine of ours, and end it if nothing is left in it. The caller holds the lock."""
+    mine = engine.running()
+    if mine is None:
+        engine.stop()  # what an unclean end has left
+        return _forget(_places(place, everything=everything))
+    kind = Kind(program=programs.provide([programs.KIND], progress)[programs.KIND.name], engine=mine)
+    there = kind.names()
+    doomed = there if everything else [name for name in there if name == place.name]
+    if set(there) == set(doomed):  # all: they end with their engine, at once
+        engine.stop()
+        _forget(_places(place, everything=everything))
+        return doomed
+    return [place.name] if kind.delete(place) else []
+
+
+def _delete(docker: Engine, places: Sequence[Place], progress: Progress) -> list[str]:
+    """Delete from the machine's docker what this project has made there."""
+    kind = Kind(program=programs.provide([programs.KIND], progress)[programs.KIND.name], engine=docker)
+    return [place.name for place in places if clusters.facts(place) is not None and kind.delete(place)]
+
+
+def _forget(places: Sequence[Place]) -> list[str]:
+    known = [place for place in places if clusters.facts(place) is not None]
+    for place in known:
+        place.remove()
+    return [place.name for place in known]
+
+
+def _places(place: Place, *, everything: bool) -> list[Place]:
+    above = place.directory.parent
+    if not everything:
+        return [place]
+    return [Place(root=place.root, name=each.name) for each in above.iterdir()] if above.is_dir() else []
+
+
+def _stop_idle(kind: Kind) -> None:
+    """End the engine of ours if no cluster is in it. The caller holds the lock."""
+    if kind.engine.ours and not kind.names():
+        engine.stop()
