@@ -31,7 +31,7 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests
 	@$(BIN)/python -m cluster build
-	@$(BIN)/pytest -m "ansible or integration or e2e" --numprocesses auto --maxprocesses 4 --durations=15
+	@$(BIN)/pytest -m "(ansible or integration or e2e) and not kind" --numprocesses auto --maxprocesses 4 --durations=15
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed

@@ -67,7 +67,8 @@ class Kind:
         place.directory.mkdir(parents=True, exist_ok=True)
         # With the first cluster, kind makes the network of its nodes, and never removes it.
         shared = self.engine.answer("network", "inspect", engine.NETWORK) is not None
-        place.facts.write_text(json.dumps({"networkWasThere": shared, "image": image}))
+        noted = {"ownEngine": self.engine.ours, "networkWasThere": shared, "image": image}
+        place.facts.write_text(json.dumps(noted))
         arguments = ["--name", place.name, "--image", image, "--kubeconfig", str(place.kubeconfig)]
         if config is not None:
             arguments += ["--config", str(config.resolve())]
@@ -116,3 +117,9 @@ def facts(place: Place) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return noted
+
+
+def in_docker(place: Place) -> bool:
+    """Say whether this project has made the cluster, in the machine's own docker."""
+    noted = facts(place)
+    return noted is not None and not noted["ownEngine"]

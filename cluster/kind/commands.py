@@ -98,27 +98,28 @@ def down(place: Place, progress: Progress, *, everything: bool) -> int:
         progress: Where to say what is done.
         everything: Each cluster of this project, and the engine of ours whatever it still has.
     """
-    known = record.read()
-    docker = engine.found() if clusters.facts(place) is not None or everything else None
-    if known is None and docker is None:
-        existed = clusters.facts(place) is not None
-        print(f'No kind cluster "{place.name}" was up.')
-        if existed:
-            print(f"{place.directory} is of one whose docker does not answer now; it stays there.")
-        return 0
-    gone = []
+    places = _places(place, everything=everything)
+    docker = engine.found() if any(clusters.in_docker(each) for each in places) else None
+    gone, stopped = [], False
     with progress.step("stopping", announce=False):
         if docker is not None:
-            gone += _delete(docker, _places(place, everything=everything), progress)
-        if known is not None:
+            gone += _delete(docker, places, progress)
+        if engine.left_anything():
             with record.locked():
                 gone += _down_ours(place, progress, everything=everything)
+                stopped = not engine.left_anything()
+        for each in places:
+            if not clusters.in_docker(each):
+                each.remove()
     for name in gone:
         print(f'Deleted kind cluster "{name}".')
-    if known is not None and record.read() is None:
-        print("Stopped the engine that ran for it, and put this machine back as it was.")
-    elif not gone:
-        print(f'No kind cluster "{place.name}" was up.')
+    if stopped:
+        print("Stopped the engine that ran for kind, and put this machine back as it was.")
+    for each in places:
+        if clusters.in_docker(each) and docker is None:
+            print(f'Kind cluster "{each.name}" was made with a docker that does not answer now; it is not deleted.')
+    if not gone and not stopped:
+        print(f"No kind cluster{'' if everything else f' "{place.name}"'} was up.")
     return 0
 
 
@@ -265,28 +266,21 @@ def _down_ours(place: Place, progress: Progress, *, everything: bool) -> list[st
     mine = engine.running()
     if mine is None:
         engine.stop()  # what an unclean end has left
-        return _forget(_places(place, everything=everything))
+        return []
     kind = Kind(program=programs.provide([programs.KIND], progress)[programs.KIND.name], engine=mine)
     there = kind.names()
     doomed = there if everything else [name for name in there if name == place.name]
-    if set(there) == set(doomed):  # all: they end with their engine, at once
+    if there == doomed:  # they end with their engine, at once
         engine.stop()
-        _forget(_places(place, everything=everything))
-        return doomed
-    return [place.name] if kind.delete(place) else []
+    elif doomed:
+        kind.delete(place)
+    return doomed
 
 
 def _delete(docker: Engine, places: Sequence[Place], progress: Progress) -> list[str]:
     """Delete from the machine's docker what this project has made there."""
     kind = Kind(program=programs.provide([programs.KIND], progress)[programs.KIND.name], engine=docker)
-    return [place.name for place in places if clusters.facts(place) is not None and kind.delete(place)]
-
-
-def _forget(places: Sequence[Place]) -> list[str]:
-    known = [place for place in places if clusters.facts(place) is not None]
-    for place in known:
-        place.remove()
-    return [place.name for place in known]
+    return [place.name for place in places if clusters.in_docker(place) and kind.delete(place)]
 
 
 def _places(place: Place, *, everything: bool) -> list[Place]:

@@ -85,6 +85,11 @@ def running() -> Engine | None:
     return Engine(ours=True) if known is not None and known.alive() else None
 
 
+def left_anything() -> bool:
+    """Say whether ours runs, or ended without being cleaned up."""
+    return record.read() is not None or DATA.exists()
+
+
 def start(progress: Progress) -> Engine:
     """Start ours, or find it running; cleans up first after one that ended uncleanly. The caller holds the lock.
 
@@ -116,11 +121,13 @@ def stop() -> bool:
     """
     known = record.read()
     if known is None:
-        return False
+        left = DATA.exists()  # by a machine that went down with it
+        shutil.rmtree(DATA, ignore_errors=True)
+        return left
     _kill(known)
     for link in (*_ports(), LINK):
         steps.answer([packages.command("ip") or "ip", "link", "delete", link])
-    for top in sorted({path.resolve() for path in (_CGROUPS / _CGROUP, *_CGROUPS.glob(f"*/{_CGROUP}"))}):
+    for top in _cgroups():
         _remove_cgroup(top)
     sysctls.restore(known.sysctls)
     shutil.rmtree(DATA, ignore_errors=True)
@@ -133,6 +140,18 @@ def stop() -> bool:
             Path(place).rmdir()
     record.forget()
     return True
+
+
+def traces() -> list[str]:
+    """What there is of ours on the machine, for tests: its files, its record, its cgroups, fixed directories."""
+    places = [DATA, *_cgroups(), *(Path(place) for place in _FIXED_DIRECTORIES)]
+    return [*(str(place) for place in places if place.exists()), *(["record"] if record.read() is not None else [])]
+
+
+def _cgroups() -> list[Path]:
+    """Our cgroup in each hierarchy; cpu and cpuacct may be links to one."""
+    tops = (_CGROUPS / _CGROUP, *_CGROUPS.glob(f"*/{_CGROUP}"))
+    return sorted({top.resolve() for top in tops if top.is_dir()})
 
 
 def _kill(known: Record) -> None:

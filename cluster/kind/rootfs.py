@@ -86,7 +86,7 @@ def kubeadm_images(root: Path) -> dict[str, str]:
 def proxy_files(root: Path) -> list[Entry]:
     """The packet filter's programs and the libraries they load, for the image of kube-proxy."""
     listed = _in(root, ["dpkg", "--listfiles", *_PROXY_PACKAGES]).splitlines()
-    names = {_canonical(line) for line in listed if line.startswith("/") and "/share/doc" not in line}
+    names = {canonical(line) for line in listed if line.startswith("/") and "/share/doc" not in line}
     entries = [Entry(path=f"{name}", link=f"usr/{name}") for name in ("bin", "lib", "lib64", "sbin")]
     entries += [_entry(root, name) for name in sorted(names) if name and (root / name).exists(follow_symlinks=False)]
     return entries + [Entry(path=f"usr/sbin/{name}", link="xtables-nft-multi") for name in _IPTABLES]
@@ -102,7 +102,7 @@ def _entry(root: Path, name: str) -> Entry:
     return Entry(path=name, content=path.read_bytes(), mode=mode)
 
 
-def _canonical(listed: str) -> str:
+def canonical(listed: str) -> str:
     """A package's path as it is on a Debian whose /bin, /lib and /sbin are links into /usr."""
     name = listed.strip("/.")
     top = name.partition("/")[0]
