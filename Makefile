@@ -89,6 +89,10 @@ kind-load: $(READY) ## Give the kind cluster's nodes images (IMAGES="archive or 
 kind-down: $(READY) ## Delete the kind cluster, stop the engine that ran for it, and undo what it changed on this machine
 	@$(KIND) down
 
+.PHONY: test-kind
+test-kind: $(READY) ## End-to-end tests of kind clusters; builds the node image where it is missing
+	@$(BIN)/pytest -m kind --durations=5
+
 KUBECTL = $(shell command -v kubectl || $(BIN)/python -m cluster which kubectl)
 
 .PHONY: install

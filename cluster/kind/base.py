@@ -4,6 +4,7 @@ Made with mmdebstrap from Debian's packages, newest at that time; kept until the
 """
 
 import hashlib
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def provide(progress: Progress) -> Path:
     with cache.locked(kept.parent / ".debian-lock"):
         if kept.exists():
             return kept
+        for left in kept.parent.glob(".debian-*/"):  # by a build that was killed: we hold its lock
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".debian-") as place:
             half = Path(place) / "base.tar"
             steps.run(

@@ -84,7 +84,12 @@ class Kind:
         """
         archive = Path(image).is_file()
         what = ["image-archive", str(Path(image).resolve())] if archive else ["docker-image", image]
-        self._run(f"loading {image}", ["load", *what, "--name", name], progress, announce=False)
+        self._run(
+            f"loading {Path(image).name if archive else image}",
+            ["load", *what, "--name", name],
+            progress,
+            announce=False,
+        )
 
     def delete(self, place: Place) -> bool:
         """Delete a cluster with its files, and the nodes' network if it came with it; says whether there was one."""

@@ -6,6 +6,7 @@ to come up. Newer Debian packages alone make no new one: remove the cache's `kin
 
 import hashlib
 import json
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ def provide(progress: Progress) -> Path:
     with cache.locked(kept.parent / ".node-lock"):
         if not kept.exists():
             progress.say(f"Building the node image {name()}")
+            for left in kept.parent.glob(".node-*/"):  # by a build that was killed: we hold its lock
+                shutil.rmtree(left, ignore_errors=True)
             debian, source = base.provide(progress), programs.kind_source(progress)
             with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".node-") as place:
                 root = Path(place) / "root"

@@ -27,14 +27,16 @@ def require_node() -> None:
         pytest.skip(reason)
 
 
-def require_kind() -> None:
-    """Skip where no kind cluster is possible; fail where a node is in the way, which can be stopped."""
+def require_own_engine() -> None:
+    """Skip where kind gets no engine of ours; fail where a node or another one is in the way, which can be stopped."""
+    if engine.found() is not None:
+        pytest.skip("docker answers here, so kind gets no engine of ours")
     if engine.left_anything():
         pytest.fail("an engine of ours for kind runs on this machine, or was not cleaned up: make kind-down")
+    if (reason := needs.refusal()) is not None:
+        pytest.skip(reason)
     if (blocked := needs.occupied()) is not None:
         pytest.fail(blocked)
-    if engine.found() is None and (reason := needs.refusal()) is not None:
-        pytest.skip(reason)
 
 
 class Cluster:

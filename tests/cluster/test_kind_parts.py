@@ -24,6 +24,7 @@ from cluster.kind import (
     record,
     rootfs,
     steps,
+    summary,
 )
 from cluster.kind.errors import StepFailedError, UnexpectedSourceError
 from cluster.processes import ProcessId
@@ -249,3 +250,25 @@ def test_images_are_taken_by_a_containerd_that_runs_no_pods() -> None:
     assert settings["root"] == "/node/store"
     assert "io.containerd.grpc.v1.cri" in settings["disabled_plugins"]
     assert settings["grpc"]["address"] == "/s/socket"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_said_of_a_cluster_lets_others_use_it(tmp_path: Path, own: bool) -> None:
+    said = summary.Summary(
+        place=clusters.Place(root=tmp_path, name="x"),
+        kind=clusters.Kind(program=Path("/bin/kind"), engine=engine.Engine(ours=own)),
+        kubectl=Path("/bin/kubectl"),
+        kubernetes="v1.34.4",
+        node_image="node",
+        test_image="test",
+        already_up=False,
+        took_s=61.0,
+    )
+    answer = json.loads(said.as_json())
+    assert (answer["testImage"], answer["ownEngine"], answer["alreadyUp"]) == ("test", own, False)
+    exported = dict(
+        line.removeprefix("export ").split("=", 1) for line in said.as_text().splitlines() if "export" in line
+    )
+    expected = {"KUBECONFIG": answer["kubeconfig"], "RELATED_IMAGE_ECHO": "test", **answer["environment"]}
+    assert exported == expected
+    assert ("DOCKER_HOST" in exported) is own
