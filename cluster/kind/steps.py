@@ -56,8 +56,8 @@ def run(
             code, said = processes.run_to_end(list(command), cwd=_ROOT, env=environment(added))
         except OSError as error:
             raise StepFailedError(text, str(error)) from error
-    if code != 0:
-        raise StepFailedError(text, said)
+        if code != 0:
+            raise StepFailedError(text, said)
     return said
 
 

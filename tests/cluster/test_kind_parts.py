@@ -28,6 +28,7 @@ from cluster.kind import (
 )
 from cluster.kind.errors import StepFailedError, UnexpectedSourceError
 from cluster.processes import ProcessId
+from cluster.progress import Progress
 
 _CONTAINERD = """\
 version = 2
@@ -185,6 +186,20 @@ def test_a_failed_step_shows_the_last_lines(tmp_path: Path) -> None:
     assert isinstance(error, ClusterError)
     assert str(error).splitlines()[:2] == ["making it failed; it said last:", "  line 80"]
     assert str(error).endswith("  line 99")
+
+
+def test_a_step_that_fails_is_not_said_to_be_done() -> None:
+    output = io.StringIO()
+    with pytest.raises(StepFailedError, match="the disk is full"):
+        steps.run("writing it", ["sh", "-c", "echo the disk is full; exit 3"], Progress(stream=output))
+    assert "failed after" in output.getvalue()
+    assert "done" not in output.getvalue()
+
+
+def test_a_program_that_is_not_there_fails_its_step() -> None:
+    with pytest.raises(StepFailedError, match="no-such-program"):
+        steps.run("asking it", ["no-such-program"], Progress(quiet=True))
+    assert steps.answer(["no-such-program"]) is None
 
 
 def test_what_is_installed_is_said_with_its_purpose() -> None:
