@@ -18,8 +18,9 @@ Run a kind cluster (kind {programs.KIND.module.version}), also where there is no
 
 Where docker answers, it is used, with kind's own node image if docker has it or can pull it. Elsewhere, root on Debian
 gets Debian's docker.io, run for the clusters alone and stopped with the last of them, and a node image with Kubernetes
-{versions.KUBERNETES.version} that is built from Debian's packages and Go modules: ten minutes the first time on two
-cores, two when the Go programs are there, cached from then on. What will be installed is listed before it is.
+{versions.KUBERNETES.version} that is built from Debian's packages and Go modules: a quarter of an hour the first time
+on two cores, two minutes when the Go programs are there, cached from then on. The packages and kernel settings that it
+needs are listed before anything is changed.
 """
 
 _EPILOG = """\
@@ -28,7 +29,7 @@ environment:
   KIND_NODE_IMAGE          the node image to use, whatever is said above
   ECHOPERATOR_CLUSTER_DIR  where clusters keep their files (default: .cluster in the project)
   ECHOPERATOR_CACHE        where built programs and images are kept (default: echoperator in ~/.cache or XDG_CACHE_HOME)
-  YES=1                    don't ask before packages are installed
+  YES=1                    don't ask before packages are installed and kernel settings changed
 
 exit status:
   0  done

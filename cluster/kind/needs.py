@@ -2,9 +2,10 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cluster import machine, nodecheck, packages
+from cluster import machine, nodecheck, packages, sysctls
 from cluster.kind.errors import KindRefusedError
 from cluster.packages import Need
 from cluster.progress import Progress
@@ -100,16 +101,19 @@ def install(needs: tuple[Need, ...], progress: Progress, *, engine: bool) -> Non
     if reason is not None:
         raise KindRefusedError(reason)
     missing = packages.missing(needs)
-    packages.ask_leave(announcement(missing), progress)
+    settings = sysctls.to_change(sysctls.read(tuple(sysctls.SET_BY_KUBELET))) if engine else {}
+    packages.ask_leave(announcement(missing, settings), progress)
     if missing:
         packages.install([need.package for need in missing], progress)
 
 
-def announcement(missing: list[Need]) -> list[str]:
-    """The lines that say what will be installed."""
-    if not missing:
-        return []
-    return [
-        "A kind cluster without docker needs these Debian packages, which will be installed and stay:",
-        *(f"  {need.package:28} {need.purpose}" for need in missing),
-    ]
+def announcement(missing: Sequence[Need], settings: Mapping[str, str]) -> list[str]:
+    """The lines that say what will be changed on the machine."""
+    lines = []
+    if missing:
+        lines.append("A kind cluster without docker needs these Debian packages, which will be installed and stay:")
+        lines += [f"  {need.package:28} {need.purpose}" for need in missing]
+    if settings:
+        lines.append("Its kubelet changes these kernel settings, which kind-down puts back:")
+        lines += [f"  {name} = {value}" for name, value in settings.items()]
+    return lines

@@ -2,13 +2,14 @@
 
 import io
 import json
+import os
 import tarfile
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from cluster import packages
+from cluster import machine, nodecheck, packages, processes
 from cluster.errors import ClusterError
 from cluster.kind import (
     base,
@@ -27,6 +28,7 @@ from cluster.kind import (
     summary,
 )
 from cluster.kind.errors import StepFailedError, UnexpectedSourceError
+from cluster.nodeconfig import NodePorts
 from cluster.processes import ProcessId
 from cluster.progress import Progress
 
@@ -202,11 +204,13 @@ def test_a_program_that_is_not_there_fails_its_step() -> None:
     assert steps.answer(["no-such-program"]) is None
 
 
-def test_what_is_installed_is_said_with_its_purpose() -> None:
-    lines = needs.announcement([need for need in needs.ENGINE if need.package == "docker.io"])
+def test_what_is_changed_on_the_machine_is_said_with_its_purpose() -> None:
+    lines = needs.announcement([need for need in needs.ENGINE if need.package == "docker.io"], {"kernel.panic": "10"})
     assert "will be installed and stay" in lines[0]
     assert lines[1].split()[0] == "docker.io"
-    assert needs.announcement([]) == []
+    assert "kind-down puts back" in lines[2]
+    assert lines[3:] == ["  kernel.panic = 10"]
+    assert needs.announcement([], {}) == []
 
 
 def test_a_nodes_packages_are_not_the_machines() -> None:
@@ -287,3 +291,24 @@ def test_what_is_said_of_a_cluster_lets_others_use_it(tmp_path: Path, own: bool)
     expected = {"KUBECONFIG": answer["kubeconfig"], "RELATED_IMAGE_ECHO": "test", **answer["environment"]}
     assert exported == expected
     assert ("DOCKER_HOST" in exported) is own
+
+
+def test_a_node_and_an_engine_for_kind_exclude_each_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both put the kernel's settings back: the one that ends last would put back what the other had changed."""
+    alive = processes.identify(os.getpid())
+    assert alive is not None
+    known = record.Record(sysctls={}, absent=(), process=alive)
+    monkeypatch.setattr(record, "read", lambda: known)
+    assert "make kind-down" in (nodecheck.occupied() or "")
+    node = machine.Record(
+        directory=tmp_path,
+        sysctls={},
+        chains=(),
+        cgroups=(),
+        absent=(),
+        ports=NodePorts(kubelet=1, kubelet_health=2, proxy_health=3, proxy_metrics=4),
+    ).with_running("kubelet", alive)
+    monkeypatch.setattr(machine, "read", lambda: node)
+    assert str(tmp_path) in (needs.occupied() or "")
+    monkeypatch.setattr(machine, "read", lambda: None)
+    assert needs.occupied() is None
