@@ -52,9 +52,10 @@ def test_a_kind_cluster_runs_a_job_of_a_loaded_image_and_leaves_nothing(tmp_path
     assert list(tmp_path.glob("_kind/*")) == []
 
 
-def test_an_interrupted_start_leaves_nothing(tmp_path: Path, before: dict[str, Any]) -> None:
+@pytest.mark.parametrize("moment", [b"dockerd", b"kubeadm\0init"], ids=["engine", "node"])
+def test_an_interrupted_start_leaves_nothing(moment: bytes, tmp_path: Path, before: dict[str, Any]) -> None:
     with cluster_process(tmp_path, "up", module=_KIND) as up:
-        assert processes.wait_until(lambda: _runs(b"dockerd"), 60)
+        assert processes.wait_until(lambda: _runs(moment), 90)
         up.send_signal(signal.SIGINT)
         _, said = up.communicate(timeout=60)
         assert up.returncode == 130, said
