@@ -31,7 +31,7 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests
 	@$(BIN)/python -m cluster build
-	@$(BIN)/pytest -m "ansible or integration or e2e" --numprocesses auto --maxprocesses 4 --durations=15
+	@$(BIN)/pytest -m "(ansible or integration or e2e) and not kind" --numprocesses auto --maxprocesses 4 --durations=15
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
@@ -69,6 +69,32 @@ cluster-down: $(READY) ## Stop the embedded cluster and undo what it changed on 
 .PHONY: cluster-status
 cluster-status: $(READY) ## Show the embedded cluster's components
 	@$(BIN)/python -m cluster status
+
+# --- a kind cluster ----------------------------------------------------------------------------------------------------
+KIND_CLUSTER ?= echoperator
+# Empty: kind's own where docker has it or can pull it, else the one that kind-node-image builds.
+KIND_NODE_IMAGE ?=
+KIND = KIND_CLUSTER=$(KIND_CLUSTER) KIND_NODE_IMAGE=$(KIND_NODE_IMAGE) $(BIN)/python -m cluster.kind
+
+.PHONY: kind-node-image
+kind-node-image: $(READY) ## Build the image of a kind node, without a registry
+	@$(KIND) node-image
+
+.PHONY: kind-up
+kind-up: $(READY) ## Bring up a kind cluster, without docker and a registry too (KIND_CLUSTER=name KIND_NODE_IMAGE=name)
+	@$(KIND) up
+
+.PHONY: kind-load
+kind-load: $(READY) ## Give the kind cluster's nodes images (IMAGES="archive or name ...")
+	@$(KIND) load $(IMAGES)
+
+.PHONY: kind-down
+kind-down: $(READY) ## Delete the kind cluster, stop the engine that ran for it, and undo what it changed on this machine
+	@$(KIND) down
+
+.PHONY: test-kind
+test-kind: $(READY) ## End-to-end tests of kind clusters; builds the node image where it is missing
+	@$(BIN)/pytest -m kind --durations=5
 
 KUBECTL = $(shell command -v kubectl || $(BIN)/python -m cluster which kubectl)
 
@@ -153,6 +179,6 @@ lock: $(READY) ## Resolve requirements*.in anew into the hash-locked files
 	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --universal --python-version 3.12 --no-emit-index-url --no-header -o requirements-dev.txt requirements-dev.in
 
 .PHONY: clean
-clean: ## Stop the embedded cluster and remove what was built in this directory (the binary cache stays)
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m cluster down --all; fi
+clean: ## Stop the embedded and the kind clusters and remove what was built in this directory (the binary cache stays)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m cluster down --all; $(BIN)/python -m cluster.kind down --all; fi
 	rm -rf $(VENV) .cluster .work .mypy_cache .ruff_cache .pytest_cache .hypothesis .ansible dist bundle bundle.Dockerfile*

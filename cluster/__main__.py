@@ -2,13 +2,11 @@
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
-from cluster import commands, versions
+from cluster import commands, signals, versions
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 
@@ -37,56 +35,22 @@ exit status:
 """
 
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class _Interrupted(KeyboardInterrupt):
-    """A signal asked us to end; `number` says which."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = chosen.run
     if run is _down:
-        _finish_in_spite_of_signals()
+        signals.finish_in_spite()
     else:
-        _end_cleanly_on_signals()
+        signals.end_cleanly()
     try:
         return run(chosen)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except _Interrupted as interrupted:
+    except signals.Interrupted as interrupted:
         print("interrupted; nothing was left running", file=sys.stderr)
         return 128 + interrupted.number
-
-
-def _finish_in_spite_of_signals() -> None:
-    """Have no signal cut a stop short: it takes seconds, and half of one helps nobody."""
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        print("stopping takes a few seconds; finishing it", file=sys.stderr, flush=True)
-
-    for each in _SIGNALS:
-        signal.signal(each, note)
-
-
-def _end_cleanly_on_signals() -> None:
-    """Have the first signal unwind the program, and later ones not disturb that."""
-
-    def first(number: int, _frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        print("\nstopping what was started ...", file=sys.stderr, flush=True)
-        raise _Interrupted(number)
-
-    for each in _SIGNALS:
-        signal.signal(each, first)
 
 
 def _root() -> Path:

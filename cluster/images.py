@@ -80,8 +80,8 @@ def archive(target: Path, name: str, entries: Sequence[Entry], settings: Mapping
     temporary.replace(target)
 
 
-def build_busybox(target_tar: Path, progress: Progress | None = None) -> Path:
-    """Make the test image.
+def build_busybox(target_tar: Path, progress: Progress | None = None, *, name: str = BUSYBOX) -> Path:
+    """Make the test image, or the same under another name.
 
     Raises:
         NoBusyboxError: No static busybox is here, and Debian's package could not be fetched.
@@ -90,7 +90,7 @@ def build_busybox(target_tar: Path, progress: Progress | None = None) -> Path:
     listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     archive(
         target_tar,
-        BUSYBOX,
+        name,
         [
             *(Entry(path=path, directory=True) for path in ("bin", "etc", "root")),
             Entry(path="tmp", directory=True, mode=0o1777),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from cluster import iptables, machine, network, packages, sysctls
+from cluster.kind import record as kind_engine
 from cluster.progress import Progress
 
 _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
@@ -25,7 +26,7 @@ def refusal() -> str | None:
     if lacking:
         return f"A node needs {' and '.join(lacking)}, which this root does not have."
     needs = packages.missing()
-    if needs and not _installs_packages():
+    if needs and not installs_packages():
         return f"This is not Debian, and these are not installed: {', '.join(need.package for need in needs)}."
     if network.machine_address() is None:
         return "This machine has no network address but loopback, and Pods can't reach that."
@@ -38,6 +39,9 @@ def occupied() -> str | None:
     Returns:
         `None`: none, or one that stopped uncleanly and will be cleaned up.
     """
+    engine = kind_engine.read()
+    if engine is not None and engine.alive():
+        return "A kind cluster runs on this machine, and changes the same kernel settings: make kind-down stops it."
     record = machine.read()
     if record is None:
         if any(chain.name == "KUBE-SERVICES" for chain in iptables.chains()):
@@ -68,7 +72,8 @@ def prepare(progress: Progress) -> None:
         packages.install([need.package for need in needs], progress)
 
 
-def _installs_packages() -> bool:
+def installs_packages() -> bool:
+    """Say whether this is a Debian that apt-get installs packages on."""
     try:
         text = Path("/etc/os-release").read_text()
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cluster import cleanup, images, machine, nodecheck, packages, processes, sysctls
+from cluster.kind import engine, needs, record
 
 ROOT = Path(processes.__file__).resolve().parent.parent
 
@@ -24,6 +25,18 @@ def require_node() -> None:
     reason = nodecheck.refusal()
     if reason is not None:
         pytest.skip(reason)
+
+
+def require_own_engine() -> None:
+    """Skip where kind gets no engine of ours; fail where a node or another one is in the way, which can be stopped."""
+    if engine.found() is not None:
+        pytest.skip("docker answers here, so kind gets no engine of ours")
+    if engine.left_anything():
+        pytest.fail("an engine of ours for kind runs on this machine, or was not cleaned up: make kind-down")
+    if (reason := needs.refusal()) is not None:
+        pytest.skip(reason)
+    if (blocked := needs.occupied()) is not None:
+        pytest.fail(blocked)
 
 
 class Cluster:
@@ -67,16 +80,18 @@ def mounts_of(*places: Path) -> list[Path]:
 
 
 def machine_state() -> dict[str, Any]:
-    """Everything outside its own directories that a node changes while it runs."""
+    """Everything outside its own directories that a node, ours or kind's, changes while it runs."""
+    places = (machine.RUN, machine.DATA, record.RUN, record.DATA)
     return {
         "sysctls": sysctls.read(),
         "rules": _rules(),
         "links": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "cgroups": cleanup.pod_cgroup_roots(),
         "absent": cleanup.absent_directories(),
-        "mounts": mounts_of(machine.RUN, machine.DATA),
-        "processes": processes_of(machine.RUN, machine.DATA),
+        "mounts": mounts_of(*places),
+        "processes": processes_of(*places),
         "data": machine.DATA.exists(),
+        "engine": engine.traces(),
         "record": machine.read(),
     }
 
@@ -91,25 +106,27 @@ def _rules() -> list[str]:
     return sorted(rules)
 
 
-def cluster_command(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def cluster_command(
+    directory: Path, *arguments: str, module: str = "cluster", timeout_s: float = 110.0
+) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "cluster", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**os.environ, "ECHOPERATOR_CLUSTER_DIR": str(directory)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=timeout_s,
     )
 
 
 @contextmanager
-def cluster_process(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def cluster_process(directory: Path, *arguments: str, module: str = "cluster") -> Iterator[subprocess.Popen[str]]:
     """The command line while it runs; whatever it leaves is stopped at the end."""
     with subprocess.Popen(
-        [sys.executable, "-m", "cluster", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**os.environ, "ECHOPERATOR_CLUSTER_DIR": str(directory)},
         stdin=subprocess.DEVNULL,
@@ -121,4 +138,4 @@ def cluster_process(directory: Path, *arguments: str) -> Iterator[subprocess.Pop
             yield process
         finally:
             process.kill()
-            cluster_command(directory, "down", "--all")
+            cluster_command(directory, "down", "--all", module=module)

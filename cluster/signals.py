@@ -1,0 +1,40 @@
+"""How a command line ends when it is told to: a start unwinds and leaves nothing, a stop is finished all the same."""
+
+import signal
+import sys
+from types import FrameType
+
+__all__ = ["Interrupted", "end_cleanly", "finish_in_spite"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked us to end; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def finish_in_spite() -> None:
+    """Have no signal cut a stop short: it takes seconds, and half of one helps nobody."""
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        print("stopping takes a few seconds; finishing it", file=sys.stderr, flush=True)
+
+    for each in _SIGNALS:
+        signal.signal(each, note)
+
+
+def end_cleanly() -> None:
+    """Have the first signal unwind the program as `Interrupted`, and later ones not disturb that."""
+
+    def first(number: int, _frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        print("\nstopping what was started ...", file=sys.stderr, flush=True)
+        raise Interrupted(number)
+
+    for each in _SIGNALS:
+        signal.signal(each, first)
