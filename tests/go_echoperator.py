@@ -31,7 +31,7 @@ def old_chart(directory: Path, *, image: str = "x", command: Sequence[str] = ())
     objects = [
         _object("v1", "ServiceAccount", full),
         _object("v1", "ConfigMap", full, data={"HA_LEASE_LOCK_NAME": full}),
-        _object(f"{rbac}/v1", "ClusterRole", full, rules=[]),
+        _object(f"{rbac}/v1", "ClusterRole", full, rules=_rules()),
         _object(
             f"{rbac}/v1",
             "ClusterRoleBinding",
@@ -64,6 +64,18 @@ def old_chart(directory: Path, *, image: str = "x", command: Sequence[str] = ())
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(yaml.safe_dump_all(content), encoding="utf-8")
     return directory
+
+
+def _rules() -> list[Raw]:
+    """What it may do, in all namespaces. A Pod of ours that a rollback ends can release the Lease by these."""
+    reads = ["get", "list", "watch"]
+    rights = [
+        ("mmontes.io", ["echos", "scheduledechos"], reads),
+        ("batch", ["jobs"], [*reads, "create"]),
+        ("batch", ["cronjobs"], [*reads, "create", "update"]),
+        ("coordination.k8s.io", ["leases"], ["get", "watch", "create", "update"]),
+    ]
+    return [{"apiGroups": [group], "resources": resources, "verbs": verbs} for group, resources, verbs in rights]
 
 
 def _object(api_version: str, kind: str, name: str, **rest: object) -> Raw:

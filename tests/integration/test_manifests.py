@@ -11,7 +11,7 @@ import yaml
 
 from deployment import SYSTEM, left_of_ours, make
 from harness import ROOT, Api, eventually, install_crds
-from manifests import kustomized, one, parsed
+from manifests import assert_room_in_tmp, kustomized, one, parsed
 from runner import settings
 from runner.durations import parse_duration
 from runner.objects import GroupVersionKind, Raw
@@ -85,6 +85,11 @@ def test_kubelet_waits_longer_than_the_operator_for_its_runs(rendered: list[Raw]
     spec = one(rendered, "Deployment")["spec"]["template"]["spec"]
     flags = dict(argument.partition("=")[::2] for argument in spec["containers"][0]["args"])
     assert spec["terminationGracePeriodSeconds"] >= parse_duration(flags["--graceful-shutdown-timeout"]) + 10
+
+
+def test_tmp_has_room_for_kept_runs_and_for_those_that_go_on(rendered: list[Raw]) -> None:
+    """The kubelet evicts a Pod that has more there."""
+    assert_room_in_tmp(one(rendered, "Deployment"))
 
 
 @pytest.mark.parametrize("overlay", ["default", "testing"])
