@@ -117,10 +117,10 @@ def test_the_program_runs_for_any_user_on_a_read_only_disk(
 
 
 @pytest.fixture
-def open_kubeconfig(control_plane: "ControlPlane", tmp_path: Path) -> Path:
-    """The cluster's, readable for the container's user."""
+def open_kubeconfig(node_plane: "ControlPlane", tmp_path: Path) -> Path:
+    """The cluster's that `api` leads to, readable for the container's user."""
     file = tmp_path / "kubeconfig"
-    file.write_bytes(control_plane.kubeconfig.read_bytes())
+    file.write_bytes(node_plane.kubeconfig.read_bytes())
     file.chmod(0o644)
     return file
 
