@@ -2,6 +2,7 @@
 to ours again, and away. tests/integration/test_chart_release.py has what needs no node."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,12 @@ class Release:
         """Run helm, which waits for hooks and Pods."""
         return await asyncio.to_thread(self.helm, verb, RELEASE, *arguments, f"--namespace={self.namespace}")
 
-    async def become_ours(self) -> None:
+    async def become_ours(self) -> str:
+        """Returns the notes that a user is shown."""
         repository, _, tag = self.image.rpartition(":")
         # One replica: that several share the Lease is what the manifests are deployed for.
         values = f"image.repository={repository},image.tag={tag},echoImage={images.BUSYBOX},ha.replicaCount=1"
-        await self.do("upgrade", str(CHART), "--reset-then-reuse-values", "--set", values, "--wait")
+        return await self.do("upgrade", str(CHART), "--reset-then-reuse-values", "--set", values, "--wait")
 
     async def holder(self, holders: str) -> str:
         """Who has the Lease, once that is one whose name begins so; empty: nobody."""
@@ -105,15 +107,15 @@ async def test_release_of_the_go_echoperator_becomes_ours_goes_back_and_comes_ag
     await release.api.create(held_lease(FULL, release.namespace, "old-0"))
     before = await children(release)
 
-    await release.become_ours()
+    notes = await release.become_ours()
     assert await subresources(release.api) == [["status"], ["status"]]
     await untouched_while_another_leads(release, "old-0")
     await takes_over(release)
     assert (await release.until(ECHO, "ran"))["status"]["job"]["state"] == "Complete"
     await release.until(SCHEDULED_ECHO, "often")
     assert await children(release) == before
-    await release.api.create(echo("ours", release.namespace))
-    await release.until(ECHO, "ours", "Complete")
+    await asyncio.to_thread(do_as_told, release, notes)
+    await release.until(ECHO, "hello-world", "Complete")
     with_ours = await children(release)
 
     tested = await release.do("test")
@@ -135,6 +137,16 @@ async def test_release_of_the_go_echoperator_becomes_ours_goes_back_and_comes_ag
     assert await release.api.get(DEPLOYMENT, release.namespace, FULL) is None
     assert await children(release) == after
     assert left(release) == []
+
+
+def do_as_told(release: Release, notes: str) -> None:
+    """Paste the command that makes an Echo, in the namespace of the release."""
+    (command,) = [line for line in notes.splitlines() if "kubectl apply" in line]
+    kubectl = (
+        f'kubectl() {{ {release.plane.kubectl} --kubeconfig={release.plane.kubeconfig} -n {release.namespace} "$@"; }}'
+    )
+    done = subprocess.run(["sh", "-c", f"{kubectl}\n{command}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 async def gos_children(release: Release) -> None:
