@@ -54,9 +54,14 @@ bench: $(READY) ## Measure speed, cost and memory (SCENARIO=name COUNT=n WORKERS
 profile: $(READY) ## Show where the time of a reconcile goes (COUNT=n)
 	@$(BIN)/python -m bench.profile $(COUNT:%=--count %)
 
+# The cluster that KUBECONFIG leads to; where it is not set, the embedded one while that is up, with what its node has;
+# else what kubectl takes by itself. Said first, before anything is changed there.
+ON_CLUSTER = [ -n "$$KUBECONFIG" ] || eval "$$($(BIN)/python -m cluster env 2> /dev/null)"; \
+  echo "==> cluster: $${KUBECONFIG:-the current kubeconfig context}" >&2;
+
 .PHONY: run
-run: $(READY) ## Run the operator here, against the current kubeconfig context
-	$(BIN)/ansible-operator run --strict --log-format console
+run: $(READY) ## Run the operator here, against KUBECONFIG's cluster, or the embedded one while it is up
+	@$(ON_CLUSTER) exec $(BIN)/ansible-operator run --strict --log-format console
 
 .PHONY: cluster-up
 cluster-up: $(READY) ## Build and start the embedded cluster (control plane, and a node where possible)
@@ -69,6 +74,14 @@ cluster-down: $(READY) ## Stop the embedded cluster and undo what it changed on 
 .PHONY: cluster-status
 cluster-status: $(READY) ## Show the embedded cluster's components
 	@$(BIN)/python -m cluster status
+
+.PHONY: cluster-env
+cluster-env: $(READY) ## Print what makes a shell use the embedded cluster: eval "$$(make -s cluster-env)"
+	@$(BIN)/python -m cluster env
+
+.PHONY: cluster-load
+cluster-load: $(READY) ## Give the embedded cluster's node the image that make image has built (TARGET=; ARCHIVE=file)
+	@$(BIN)/python -m cluster load "$(ARCHIVE)"
 
 # --- a kind cluster ----------------------------------------------------------------------------------------------------
 KIND_CLUSTER ?= echoperator
@@ -99,12 +112,12 @@ test-kind: $(READY) ## End-to-end tests of kind clusters; builds the node image 
 KUBECTL = $(shell command -v kubectl || $(BIN)/python -m cluster which kubectl)
 
 .PHONY: install
-install: $(READY) ## Install the CRDs into the current kubeconfig context
-	$(KUBECTL) apply --server-side -k config/crd
+install: $(READY) ## Install the CRDs (which cluster: as run)
+	@$(ON_CLUSTER) $(KUBECTL) apply --server-side -k config/crd
 
 .PHONY: uninstall
 uninstall: $(READY) ## Remove the CRDs, and with them every Echo and ScheduledEcho
-	$(KUBECTL) delete --ignore-not-found -k config/crd
+	@$(ON_CLUSTER) $(KUBECTL) delete --ignore-not-found -k config/crd
 
 # --- the image ---------------------------------------------------------------------------------------------------------
 # Empty: the Dockerfile's own base where it can be pulled, else one made out of Debian's packages.
@@ -113,6 +126,7 @@ INIT_IMAGE ?=
 ENGINE ?=
 TARGET ?= operator
 IMG ?= localhost/$(if $(filter base,$(TARGET)),ansible-operator,echo-operator):dev
+ARCHIVE ?= dist/$(TARGET)-image.tar
 IMAGE = $(BIN)/python -m scripts.image
 IMAGE_ARGS = --target=$(TARGET) --name=$(IMG) --base=$(BASE_IMAGE) --init=$(INIT_IMAGE) --engine=$(ENGINE)
 
@@ -130,23 +144,24 @@ image-clean: $(READY) ## Remove what is kept between builds of images, base and 
 
 # --- deploying it -----------------------------------------------------------------------------------------------------
 # Written anew by each call: which image and which namespaces is nobody's change of config/.
-OVERLAY = $(BIN)/python -m scripts.overlay .work/deploy --image "$(IMG)" $(WATCH_NAMESPACE:%=--watch-namespace "%")
+OVERLAY ?= .work/deploy
+OVERLAY_ARGS = $(OVERLAY) --image "$(IMG)" $(WATCH_NAMESPACE:%=--watch-namespace "%")
+WRITE_OVERLAY = $(BIN)/python -m scripts.overlay $(OVERLAY_ARGS)
 
 .PHONY: deploy
-deploy: $(READY) ## Deploy CRDs and operator into the current kubeconfig context (IMG=image; WATCH_NAMESPACE=a,b; default all)
-	@$(OVERLAY)
-	$(KUBECTL) apply --server-side -k .work/deploy
+deploy: $(READY) ## Deploy CRDs and operator (which cluster: as run; IMG=image; WATCH_NAMESPACE=a,b; default all)
+	@$(ON_CLUSTER) $(BIN)/python -m scripts.deploy $(OVERLAY_ARGS) --archive "$(ARCHIVE)" && \
+	  $(KUBECTL) apply --server-side -k $(OVERLAY)
 
 .PHONY: undeploy
 undeploy: $(READY) ## Remove operator and CRDs, and with them every Echo and ScheduledEcho (WATCH_NAMESPACE as deployed)
-	@$(OVERLAY)
-	$(KUBECTL) delete --ignore-not-found -k .work/deploy
+	@$(ON_CLUSTER) $(WRITE_OVERLAY) && $(KUBECTL) delete --ignore-not-found -k $(OVERLAY)
 
 .PHONY: build-installer
 build-installer: $(READY) ## Write all that deploy applies into dist/install.yaml (IMG=image; WATCH_NAMESPACE=a,b)
-	@$(OVERLAY)
+	@$(WRITE_OVERLAY)
 	@mkdir -p dist
-	$(KUBECTL) kustomize .work/deploy > dist/install.yaml
+	$(KUBECTL) kustomize $(OVERLAY) > dist/install.yaml
 
 # --- releasing it ------------------------------------------------------------------------------------------------------
 HELM = $(shell command -v helm || $(BIN)/python -m cluster which helm)

@@ -30,7 +30,7 @@ exit status:
   0  done; for status: up and healthy
   1  failed; what failed and the end of its log are on standard error
   2  wrong arguments
-  3  status: not up, or a component does not work
+  3  status: not up, or a component does not work; env: not up
   130, 143  interrupted by Ctrl-C or SIGTERM; what had been started is stopped
 """
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     kind = argparse.ArgumentParser(add_help=False)
     kind.add_argument("--control-plane-only", action="store_true", help="no node, even where one is possible")
 
-    sub = parser.add_subparsers(metavar="{up,down,status,build,which}", required=True)
+    sub = parser.add_subparsers(metavar="{up,down,status,env,load,build,which}", required=True)
     up = sub.add_parser("up", parents=[named, kind, printing], help="start the cluster, or say that it runs")
     up.set_defaults(run=_up)
     down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
@@ -88,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     down.set_defaults(run=_down)
     status = sub.add_parser("status", parents=[named, printing], help="show its components")
     status.set_defaults(run=_status)
+    env = sub.add_parser("env", parents=[named], help="print what a shell evaluates to use the cluster")
+    env.set_defaults(run=_env)
+    load = sub.add_parser("load", parents=[named], help="give its node the images in archives")
+    load.add_argument("archive", type=Path, nargs="+", help="docker-archive or oci-archive, such as make image writes")
+    load.set_defaults(run=_load)
     build = sub.add_parser(
         "build", parents=[kind, printing], help="only build, helm for the tests too, and print where the programs are"
     )
@@ -113,6 +118,14 @@ def _down(chosen: argparse.Namespace) -> int:
 
 def _status(chosen: argparse.Namespace) -> int:
     return commands.status(commands.Place(root=_root(), name=chosen.name), as_json=chosen.json)
+
+
+def _env(chosen: argparse.Namespace) -> int:
+    return commands.env(commands.Place(root=_root(), name=chosen.name))
+
+
+def _load(chosen: argparse.Namespace) -> int:
+    return commands.load(commands.Place(root=_root(), name=chosen.name), chosen.archive, Progress())
 
 
 def _build(chosen: argparse.Namespace) -> int:

@@ -1,14 +1,19 @@
-"""What the command line does: up, down, status, build, which. Prints results to standard output, progress elsewhere."""
+"""What the command line does: up, down, status, env, load, build, which.
+
+Prints results to standard output, progress elsewhere.
+"""
 
 import json
 import re
 import shutil
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import build, images, machine, nodecheck, processes, versions
+from cluster import build, images, machine, nodecheck, processes, usage, versions
 from cluster.components import Layout
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
 from cluster.errors import ClusterError, DeclinedError, NotOursError, UnreadableStateError
@@ -79,9 +84,8 @@ class Summary:
             lines.append(f"  test image  {images.BUSYBOX} (on the node; it has no registry to pull others from)")
         else:
             lines.append(f"  No node, so no Pod runs: {self.no_node_because}")
-        lines += ["", f"export KUBECONFIG={self.kubeconfig}"]
-        if self.node:
-            lines.append(f"export RELATED_IMAGE_ECHO={images.BUSYBOX}")
+        used = usage.variables(kubeconfig=self.kubeconfig, kubectl=self.kubectl, node=self.node)
+        lines += ["", *usage.exports(used)]
         return "\n".join(lines)
 
 
@@ -142,6 +146,24 @@ def status(place: Place, *, as_json: bool) -> int:
     else:
         print(f'Cluster "{place.name}" is not up.')
     return 0 if healthy else NOT_UP
+
+
+def env(place: Place) -> int:
+    """Print what a shell evaluates to use the cluster; `NOT_UP`, and nothing to evaluate, when it is not up."""
+    plane = ControlPlane.attach(place.directory)
+    if plane is None:
+        print(f'Cluster "{place.name}" is not up.', file=sys.stderr)
+        return NOT_UP
+    node = Node.attach(place.directory) is not None
+    print("\n".join(usage.exports(usage.variables(kubeconfig=plane.kubeconfig, kubectl=plane.kubectl, node=node))))
+    return 0
+
+
+def load(place: Place, tars: Sequence[Path], progress: Progress) -> int:
+    """Give the cluster's node the images in archives."""
+    with progress.step(f'loading into cluster "{place.name}": {", ".join(map(str, tars))}'):
+        usage.load(place.directory, tars)
+    return 0
 
 
 def provide(*, control_plane_only: bool, as_json: bool, progress: Progress) -> int:

@@ -24,6 +24,13 @@ def load(tar: Path) -> None:
         raise ImportFailedError(tar, done.stdout)
 
 
+def images() -> dict[str, str]:
+    """The digest of the manifest of each image that the kubelet can find, by the image's name."""
+    lines = _ctr("--namespace", "k8s.io", "images", "list").stdout.splitlines()[1:]
+    rows = [line.split() for line in lines]
+    return {name: digest for name, _type, digest, *_ in rows}
+
+
 def snapshotter() -> str:
     """overlayfs, but not on top of another overlay, as in a container."""
     stat = packages.command("stat") or "stat"

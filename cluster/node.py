@@ -26,6 +26,7 @@ from cluster import (
     versions,
 )
 from cluster import images as image_files
+from cluster.components import Layout
 from cluster.controlplane import ControlPlane
 from cluster.errors import NodeRefusedError
 from cluster.nodeconfig import NODE_NAME
@@ -123,6 +124,18 @@ class Node:
             return None
         return cls(record.directory)
 
+    @classmethod
+    def of(cls, kubeconfig: Path) -> Self | None:
+        """The machine's node, where it is one of the cluster that this kubeconfig leads to.
+
+        Returns:
+            `None`: the file is another one, such as of a cluster elsewhere, or there is no node.
+        """
+        record = machine.read()
+        if record is None or not record.alive() or Layout(record.directory).kubeconfig != kubeconfig.resolve():
+            return None
+        return cls(record.directory)
+
     @property
     def directory(self) -> Path:
         """The directory of the control plane it belongs to."""
@@ -135,6 +148,10 @@ class Node:
             errors.ImportFailedError: containerd did not take it.
         """
         containerd.load(tar)
+
+    def images(self) -> Mapping[str, str]:
+        """The digest of each image's manifest, by the image's name."""
+        return containerd.images()
 
     def status(self) -> list[ComponentStatus]:
         """How each program of the node is now."""

@@ -1,6 +1,7 @@
 """What integration tests hold on to: a client with all rights, and an operator as a process of its own."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -131,8 +132,9 @@ class Api:
             await self.resource(gvk), ObjectRef(namespace, name), body, subresource=subresource
         )
 
-    async def delete(self, gvk: GroupVersionKind, namespace: str, name: str) -> None:
-        await self.client.delete(await self.resource(gvk), ObjectRef(namespace, name))
+    async def delete(self, gvk: GroupVersionKind, namespace: str, name: str) -> Raw:
+        """Delete; returns what the API server says, which is the object where something has to end before it goes."""
+        return await self.client.delete(await self.resource(gvk), ObjectRef(namespace, name))
 
     async def clear(self, namespace: str) -> None:
         """Delete all our resources of a namespace."""
@@ -162,6 +164,45 @@ class Api:
             return obj if obj is not None and check(obj) else None
 
         return await eventually(look, within=within, what=f"{gvk.kind} {namespace}/{name}")
+
+    async def when[T](
+        self,
+        gvk: GroupVersionKind,
+        namespace: str,
+        look: Callable[[dict[str, Raw]], T | None],
+        *,
+        within: float = 60.0,
+        what: str = "",
+    ) -> T:
+        """The first thing that `look` finds in a namespace's objects, by name; shown after each event of a watch."""
+        resource = await self.resource(gvk)
+        try:
+            async with asyncio.timeout(within):
+                while True:
+                    async with contextlib.aclosing(self._changes(resource, namespace, within)) as changes:
+                        async for objects in changes:
+                            if found := look(objects):
+                                return found
+        except TimeoutError:
+            raise AssertionError(f"not within {within:g} s: {what or f'{gvk.kind} in {namespace}'}") from None
+
+    async def _changes(self, resource: Resource, namespace: str, within: float) -> AsyncGenerator[dict[str, Raw]]:
+        page = await self.client.list_page(resource, namespace=namespace, limit=5000)
+        objects = {obj["metadata"]["name"]: obj for obj in page.items}
+        yield objects
+        events = self.client.watch(
+            resource,
+            resource_version=page.resource_version,
+            namespace=namespace,
+            timeout_s=round(within) + 1,
+            read_timeout_s=within + 1,
+        )
+        async for kind, obj in events:
+            if kind == "DELETED":
+                objects.pop(obj["metadata"]["name"], None)
+            elif kind != "BOOKMARK":
+                objects[obj["metadata"]["name"]] = obj
+            yield objects
 
     async def install_crds(self, directory: Path) -> None:
         """Apply every CRD below `directory` and wait until its kind is served."""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import yaml
 
+from runner import settings
 from runner.objects import Raw
 
-__all__ = ["Right", "kustomized", "one", "parsed", "rights_of"]
+__all__ = ["Right", "assert_room_in_tmp", "kustomized", "one", "parsed", "rights_of"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,3 +67,15 @@ def _rights_in(rule: Raw) -> list[Right]:
     names = tuple(rule.get("resourceNames") or ())
     each = itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"])
     return [Right(group, resource, verb, names) for group, resource, verb in each]
+
+
+def assert_room_in_tmp(deployment: Raw) -> None:
+    """Half of what the operator's Pod may have in /tmp is for runs that are over, and not more."""
+    pod = deployment["spec"]["template"]["spec"]
+    (tmp,) = (volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == "tmp")
+    (container,) = pod["containers"]
+    known = {option.flag: option for option in settings.TABLE}
+    flags = dict(argument.partition("=")[::2] for argument in container["args"])
+    option = known["--artifacts-limit"]
+    kept, room = (option.parse(text) for text in (flags.get(option.flag, str(option.default)), tmp["sizeLimit"]))
+    assert 2 * kept <= room

@@ -32,6 +32,8 @@ class Image:
     """Digests of the unpacked layers, lowest first: equal for equal content, however it is compressed."""
     blobs: tuple[str, ...]
     """The layers' names inside the archive, lowest first."""
+    manifest: str
+    """The digest of its manifest, by which a node knows it. Empty in a docker-archive, which has none."""
 
 
 def read(archive: Path) -> Image:
@@ -58,6 +60,7 @@ def _read_docker(archive: Path, tar: tarfile.TarFile) -> Image:
         config=config["config"],
         layers=tuple(config["rootfs"]["diff_ids"]),
         blobs=tuple(manifest["Layers"]),
+        manifest="",
     )
 
 
@@ -71,6 +74,7 @@ def _read_oci(archive: Path, tar: tarfile.TarFile) -> Image:
         config=config["config"],
         layers=tuple(config["rootfs"]["diff_ids"]),
         blobs=tuple(_blob(layer["digest"]) for layer in manifest["layers"]),
+        manifest=entry["digest"],
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import commands, network
+from cluster import commands, network, usage
 from cluster.progress import Progress, seconds
 from cluster.supervision import ComponentStatus
 
@@ -61,6 +61,28 @@ def test_help_documents_environment_and_exit_status(tmp_path: Path) -> None:
     assert done.returncode == 0
     for word in ("ECHOPERATOR_CLUSTER_DIR", "KUBEBUILDER_ASSETS", "YES=1", "exit status", "130"):
         assert word in done.stdout
+
+
+def test_env_of_a_cluster_that_is_not_up_is_three_and_gives_a_shell_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "env")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", 'Cluster "default" is not up.\n')
+
+
+def test_load_without_a_node_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, "load", str(tmp_path / "image.tar"))
+    assert done.returncode == 1
+    assert "has no node that could be given an image" in done.stderr
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["kubectl on PATH", "no kubectl on PATH"])
+def test_a_shell_gets_kubectl_where_it_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    if there:
+        (tmp_path / "kubectl").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = usage.variables(kubeconfig=Path("/a b/kubeconfig"), kubectl=Path("/cache/kubectl"), node=False)
+    path = {} if there else {"PATH": f"/cache:{tmp_path}"}
+    assert found == {"KUBECONFIG": "/a b/kubeconfig", **path}
+    assert usage.exports(found)[0] == "export KUBECONFIG='/a b/kubeconfig'"
 
 
 def test_which_prints_a_usable_path_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

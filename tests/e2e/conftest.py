@@ -1,11 +1,14 @@
-"""The real node."""
+"""The real node, and the image that was built."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from built_image import built
 from harness import Api, install_crds
+from scripts.image.archive import Image
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -36,3 +39,11 @@ def node_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator["ControlPla
 async def api(node_plane: "ControlPlane") -> AsyncIterator[Api]:
     async with Api(node_plane.kubeconfig) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def operator_image() -> Image:
+    """The echo operator's."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: the base is made, and containers are run, by root")
+    return built("operator")

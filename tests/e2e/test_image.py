@@ -4,7 +4,6 @@ Building takes minutes the first time and is kept by content, so later runs pay 
 """
 
 import asyncio
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from built_image import built, wish
 from container import Root, require_runc
-from harness import ECHO, JOB, ROOT, Api, echo, eventually, succeeded
-from scripts.image import archive, build, debian
+from harness import ECHO, JOB, Api, echo, eventually, succeeded
+from scripts.image import archive, build
 from scripts.image.archive import Image
-from scripts.image.build import Wish
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -26,18 +25,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 USERS = pytest.mark.parametrize("uid", [1001, 12345], ids=["the image's user", "any other user, as OpenShift has it"])
 
 
-def wish(target: str) -> Wish:
-    """No revision: a commit that changes nothing in the image builds nothing."""
-    return Wish(root=ROOT, target=target, name=f"localhost/image-test-{target}:dev", base=debian.NAME, engine="buildah")
-
-
 @pytest.fixture(scope="module")
-def images() -> dict[str, Image]:
-    from cluster.progress import Progress  # noqa: PLC0415 - only where an image is built
-
-    if os.geteuid() != 0:
-        pytest.skip("needs root: the base is made, and containers are run, by root")
-    return {target: archive.read(build.build(wish(target), Progress())) for target in ("operator", "base")}
+def images(operator_image: Image) -> dict[str, Image]:
+    return {"operator": operator_image, "base": built("base")}
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +117,10 @@ def test_the_program_runs_for_any_user_on_a_read_only_disk(
 
 
 @pytest.fixture
-def open_kubeconfig(control_plane: "ControlPlane", tmp_path: Path) -> Path:
-    """The cluster's, readable for the container's user."""
+def open_kubeconfig(node_plane: "ControlPlane", tmp_path: Path) -> Path:
+    """The cluster's that `api` leads to, readable for the container's user."""
     file = tmp_path / "kubeconfig"
-    file.write_bytes(control_plane.kubeconfig.read_bytes())
+    file.write_bytes(node_plane.kubeconfig.read_bytes())
     file.chmod(0o644)
     return file
 

@@ -18,7 +18,7 @@ import yaml
 
 from harness import ROOT
 from helm_chart import CHART, Helm
-from manifests import Right, one, parsed, rights_of
+from manifests import Right, assert_room_in_tmp, one, parsed, rights_of
 from runner.objects import Raw
 from runner.settings import table
 
@@ -235,6 +235,11 @@ def test_kubelet_waits_longer_than_the_operator_for_its_runs(offline: Helm) -> N
     assert pod["terminationGracePeriodSeconds"] == 115
 
 
+def test_tmp_has_room_for_kept_runs_and_for_those_that_go_on(rendered: list[Raw]) -> None:
+    """The kubelet evicts a Pod that has more there."""
+    assert_room_in_tmp(one(rendered, "Deployment"))
+
+
 def test_a_changed_setting_makes_new_pods(offline: Helm, rendered: list[Raw]) -> None:
     def checksum(objects: list[Raw]) -> str:
         return str(one(objects, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
@@ -265,10 +270,10 @@ def test_pods_of_hooks_and_tests_are_not_taken_for_operators(offline: Helm) -> N
 def test_helm_test_tells_our_operator_from_others(rendered: list[Raw], text: str | None, passes: bool) -> None:
     """Its Pod's own command, on a server that says this, or none."""
     (container,) = one(rendered, "Pod")["spec"]["containers"]
-    _, *command, url = container["command"]
-    assert url == "http://echoperator-metrics:2112/metrics"
+    _, *command, scheme, host, rest = container["command"]
+    assert (scheme, host, rest) == ("http", "$(ECHOPERATOR_METRICS_SERVICE_HOST)", "2112/metrics")
     with saying(text) as port:
-        done = subprocess.run([sys.executable, *command, f"http://127.0.0.1:{port}/metrics"], check=False)
+        done = subprocess.run([sys.executable, *command, scheme, "127.0.0.1", f"{port}/metrics"], check=False)
     assert (done.returncode == 0) is passes
 
 

@@ -5,29 +5,26 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from go_echoperator import child_of, held_lease, lease_spec, old_chart
 from harness import (
     CRON_JOB,
     ECHO,
     JOB,
-    ROOT,
     SCHEDULED_ECHO,
     Api,
     echo,
     eventually,
-    install_crds,
     scheduled_echo,
     succeeded,
 )
-from helm_chart import CHART, Helm, hooks_run, old_chart
+from helm_chart import CHART, Helm, definitions_removed, hooks_run, subresources
 from manifests import parsed
-from operator_account import kubectl, operating
-from runner.leader.lease import micro_time
+from operator_account import operating
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -38,7 +35,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 POD = GroupVersionKind("", "v1", "Pod")
 LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
-CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 RELEASE = "mine"
 FULL = "mine-echoperator"
 
@@ -69,14 +65,8 @@ async def release(
 ) -> AsyncIterator[Release]:
     """On a cluster without definitions; the other tests get theirs back."""
     client = Helm(program=helm, home=tmp_path / "home", kubeconfig=control_plane.kubeconfig)
-    without = ("delete", "--ignore-not-found", "-k", str(ROOT / "config" / "crd"))
-    await asyncio.to_thread(kubectl, control_plane, *without)
-    try:
+    async with definitions_removed(control_plane, client, RELEASE, namespace):
         yield Release(plane=control_plane, api=api, helm=client, namespace=namespace, directory=tmp_path)
-    finally:
-        await asyncio.to_thread(client.run, "uninstall", RELEASE, f"--namespace={namespace}", "--no-hooks")
-        await asyncio.to_thread(kubectl, control_plane, *without)  # helm's own would be in the way
-        await asyncio.to_thread(install_crds, control_plane)
 
 
 async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed(release: Release) -> None:
@@ -85,7 +75,7 @@ async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed
     await release.do("install", str(old_chart(release.directory / "old")))
     deployment = await api.until(DEPLOYMENT, namespace, FULL)
     children = await gos_children(release)
-    await lease_held_by(api, namespace, "old-0")
+    await api.create(held_lease(FULL, namespace))
 
     pods = await release.do("upgrade", str(CHART), "--reset-then-reuse-values", "--set=image.tag=tried")
     applied = [f"customresourcedefinitions/{plural}.mmontes.io applied" for plural in ("echos", "scheduledechos")]
@@ -142,7 +132,7 @@ async def gos_children(release: Release) -> dict[str, str]:
     for owner in owners:
         made = await api.create(owner)
         assert "status" not in made
-        await api.create(gos_child(made))
+        await api.create(child_of(made))
     pod = (await eventually(lambda: pods_of(release, "ran"), what="the Job's Pod"))[0]
     await api.patch(POD, namespace, pod["metadata"]["name"], {"status": {"phase": "Succeeded"}}, "status")
     await api.until(JOB, namespace, "ran", lambda job: bool(job["status"].get("completionTime")))
@@ -150,20 +140,6 @@ async def gos_children(release: Release) -> dict[str, str]:
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     await api.patch(GroupVersionKind("", "v1", "Namespace"), "", namespace, {"metadata": {"labels": restricted}})
     return await uids(release, ["ran", "runs", "often"])
-
-
-def gos_child(owner: Raw) -> Raw:
-    name, message = owner["metadata"]["name"], owner["spec"]["message"]
-    reference = {"apiVersion": "mmontes.io/v1alpha1", "kind": owner["kind"], "name": name}
-    reference |= {"uid": owner["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True}
-    container = {"name": name, "image": "busybox:1.33.1", "command": ["echo", message]}
-    container |= {"imagePullPolicy": "IfNotPresent"}
-    job: Raw = {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
-    metadata = {"name": name, "namespace": owner["metadata"]["namespace"], "ownerReferences": [reference]}
-    if owner["kind"] == "Echo":
-        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job}
-    spec = {"schedule": owner["spec"]["schedule"], "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": job}}
-    return {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": metadata, "spec": spec}
 
 
 async def pods_of(release: Release, job: str) -> list[Raw]:
@@ -175,13 +151,6 @@ async def uids(release: Release, names: Iterable[str]) -> dict[str, str]:
     children = await release.api.list(JOB, release.namespace) + await release.api.list(CRON_JOB, release.namespace)
     assert {child["metadata"]["name"] for child in children} == set(names)
     return {child["metadata"]["name"]: child["metadata"]["uid"] for child in children}
-
-
-async def lease_held_by(api: Api, namespace: str, holder: str) -> None:
-    now = micro_time(datetime.now(UTC))
-    spec = {"holderIdentity": holder, "leaseDurationSeconds": 600, "acquireTime": now, "renewTime": now}
-    metadata = {"name": FULL, "namespace": namespace}
-    await api.create({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
 
 
 async def is_ours(release: Release, before: Raw) -> None:
@@ -198,21 +167,13 @@ async def is_ours(release: Release, before: Raw) -> None:
     assert await subresources(api) == [["status"], ["status"]]
 
 
-async def subresources(api: Api) -> list[list[str]]:
-    """Of the versions of our definitions."""
-    ours = [crd for crd in await api.list(CRD) if crd["spec"]["group"] == "mmontes.io"]
-    return [list(version.get("subresources", {})) for crd in ours for version in crd["spec"]["versions"]]
-
-
 async def takes_over_when_the_lease_is_free(release: Release) -> None:
     """It acts on nothing while the old one holds the Lease; then it has it."""
     api, namespace = release.api, release.namespace
     obj = await api.get(ECHO, namespace, "ran")
     assert obj is not None
     assert "status" not in obj
-    now = micro_time(datetime.now(UTC))
-    released = {"holderIdentity": "", "leaseDurationSeconds": 1, "acquireTime": now, "renewTime": now}
-    await api.patch(LEASE, namespace, FULL, {"spec": released})
+    await api.patch(LEASE, namespace, FULL, {"spec": lease_spec("")})
     await api.until(LEASE, namespace, FULL, lambda lease: lease["spec"]["holderIdentity"] == socket.gethostname())
 
 

@@ -3,15 +3,15 @@ Pods stay Pending: that they are made at all is what Pod Security has to say."""
 
 import asyncio
 import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from deployment import SYSTEM, left_of_ours, make
 from harness import ROOT, Api, eventually, install_crds
-from manifests import kustomized, one, parsed
+from manifests import assert_room_in_tmp, kustomized, one, parsed
 from runner.durations import parse_duration
 from runner.objects import GroupVersionKind, Raw
 from runner.settings import table
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-SYSTEM = "echoperator-system"
 POD = GroupVersionKind("", "v1", "Pod")
 NAMESPACE = GroupVersionKind("", "v1", "Namespace")
 CONFIG = ROOT / "config"
@@ -30,21 +29,6 @@ CONFIG = ROOT / "config"
 @pytest.fixture(scope="module")
 def rendered(control_plane: "ControlPlane") -> list[Raw]:
     return kustomized(control_plane.kubectl, CONFIG / "default")
-
-
-def make(plane: "ControlPlane", target: str, *variables: str) -> str:
-    """Run a target as a user does whose current context is the plane's."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    done = subprocess.run(
-        ["make", target, f"KUBECTL={plane.kubectl}", *variables],
-        cwd=ROOT,
-        env={**inherited, "KUBECONFIG": str(plane.kubeconfig)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 async def test_deploy_makes_two_restricted_pods_with_that_image_and_undeploy_leaves_nothing(
@@ -65,16 +49,9 @@ async def test_deploy_makes_two_restricted_pods_with_that_image_and_undeploy_lea
         assert {pod["spec"]["serviceAccountName"] for pod in pods} == {"echoperator-controller-manager"}
     finally:
         await asyncio.to_thread(make, control_plane, "undeploy")
-        left = await asyncio.to_thread(cluster_scoped_of_ours, control_plane)
+        left = await asyncio.to_thread(left_of_ours, control_plane)
         install_crds(control_plane)  # other tests' too
     assert left == []
-
-
-def cluster_scoped_of_ours(plane: "ControlPlane") -> list[str]:
-    kinds = "namespaces,customresourcedefinitions,clusterroles,clusterrolebindings"
-    asked = [plane.kubectl, f"--kubeconfig={plane.kubeconfig}", "get", kinds, "-o", "name"]
-    found = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-    return [name for name in found.split() if "/echoperator" in name or name.endswith("mmontes.io")]
 
 
 def test_deploying_changes_no_file_of_the_work_tree(control_plane: "ControlPlane") -> None:
@@ -108,6 +85,11 @@ def test_kubelet_waits_longer_than_the_operator_for_its_runs(rendered: list[Raw]
     spec = one(rendered, "Deployment")["spec"]["template"]["spec"]
     flags = dict(argument.partition("=")[::2] for argument in spec["containers"][0]["args"])
     assert spec["terminationGracePeriodSeconds"] >= parse_duration(flags["--graceful-shutdown-timeout"]) + 10
+
+
+def test_tmp_has_room_for_kept_runs_and_for_those_that_go_on(rendered: list[Raw]) -> None:
+    """The kubelet evicts a Pod that has more there."""
+    assert_room_in_tmp(one(rendered, "Deployment"))
 
 
 @pytest.mark.parametrize("overlay", ["default", "testing"])

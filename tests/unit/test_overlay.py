@@ -46,7 +46,7 @@ def test_each_watched_namespace_gets_a_binding_of_its_own_and_all_together_lose_
         ("RoleBinding", "a"),
         ("RoleBinding", "b"),
     ]
-    removed, watching = (yaml.safe_load(entry["patch"]) for entry in files["kustomization.yaml"]["patches"])
+    watching, removed = (yaml.safe_load(entry["patch"]) for entry in files["kustomization.yaml"]["patches"])
     assert (removed["kind"], removed["$patch"]) == ("ClusterRoleBinding", "delete")
     (container,) = watching["spec"]["template"]["spec"]["containers"]
     assert container["env"] == [{"name": "WATCH_NAMESPACE", "value": "a,b"}]
@@ -60,3 +60,16 @@ def test_what_is_no_namespace_is_refused_by_the_name_of_the_variable() -> None:
 def test_way_to_the_manifests_is_right_from_anywhere(tmp_path: Path) -> None:
     (directory,) = overlay(tmp_path / "x" / "y", image="mine")["kustomization.yaml"]["resources"]
     assert (tmp_path / "x" / "y" / directory).resolve() == ROOT / "config" / "default"
+
+
+def test_another_image_of_its_name_means_other_pods() -> None:
+    """Else a rebuilt image would not be run: nothing in the Deployment had changed."""
+    (patch,) = overlay(HERE, image="mine", image_id="sha256:00ff")["kustomization.yaml"]["patches"]
+    template = yaml.safe_load(patch["patch"])["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"echoperator/image-id": "sha256:00ff"}
+
+
+def test_the_jobs_image_is_the_operators_to_know() -> None:
+    (patch,) = overlay(HERE, image="mine", echo_image="localhost/busybox:1")["kustomization.yaml"]["patches"]
+    (container,) = yaml.safe_load(patch["patch"])["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "RELATED_IMAGE_ECHO", "value": "localhost/busybox:1"}]
