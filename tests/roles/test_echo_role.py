@@ -251,10 +251,9 @@ async def test_losing_the_race_changes_nothing_and_looks_again(api, namespace, c
     owner = await api.create(echo("race", namespace))
     before = await children.job(None, "race", command=["echo", "theirs"])
     create = {"ansible.builtin.include_role": {"name": "echo", "tasks_from": "create.yml"}}
+    looked = variables_of(owner, echo_found={"resources": []}, echo_sees={"absent": True})
 
-    reports = await play(
-        {"race": variables_of(owner)}, tasks=[create, {"ansible.builtin.debug": {"var": "echo_decision"}}]
-    )
+    reports = await play({"race": looked}, tasks=[create, {"ansible.builtin.debug": {"var": "echo_decision"}}])
 
     assert reports["race"].failure == ""
     decision = reports["race"].facts["echo_decision"]
