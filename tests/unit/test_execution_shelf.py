@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner.content import Content
-from runner.execution.directory import RunArea
+from runner.execution.directory import RunArea, remove_tree
 from runner.execution.outcome import RunOutcome, Verdict
 from runner.execution.run import RunSpec
 from runner.execution.shelf import Shelf, Shelved
@@ -53,6 +53,16 @@ def test_what_has_gone_meanwhile_makes_room(tmp_path: Path) -> None:
     (tmp_path / "b").rename(tmp_path.parent / "elsewhere")
     shelf.put(kept(tmp_path, "d", blocks=4))
     assert names(tmp_path) == ["a", "c", "d"]
+
+
+def test_what_it_knows_of_runs_that_have_gone_does_not_pile_up(tmp_path: Path) -> None:
+    """An object that is looked at for months keeps its newest runs; the others must not cost memory."""
+    shelf = Shelf([], limit_bytes=1 << 40)
+    for number in range(1000):
+        run = kept(tmp_path, f"r{number}", blocks=1)
+        shelf.put(run)
+        remove_tree(run)
+    assert len(shelf) < 200
 
 
 @pytest.mark.parametrize(("max_artifacts", "expected"), [(0, 2), (1, 1)])

@@ -17,6 +17,8 @@ __all__ = ["Shelf", "Shelved"]
 
 _TRIMMED_TO = 0.9
 """Of the limit: so that not each run has to look at all that are kept."""
+_FIRST_LOOK = 100
+"""With so many entries it is looked which have gone, and again whenever there are twice as many as were left."""
 
 
 class Shelf:
@@ -28,11 +30,16 @@ class Shelf:
         limit_bytes: of all together.
         """
         self._limit = limit_bytes
-        self._entries: deque[tuple[Path, int]] = deque()
+        self._entries: deque[tuple[str, int]] = deque()
         self._total = 0
+        self._look_at = _FIRST_LOOK
         for path in sorted(runs, key=_age):
             self._add(path)
         self._trim()
+
+    def __len__(self) -> int:
+        """Runs it knows of; up to half of them may have gone."""
+        return len(self._entries)
 
     def put(self, run: Path) -> None:
         """Count a run in, if anything was kept of it, and make room where that is too much."""
@@ -42,21 +49,24 @@ class Shelf:
 
     def _add(self, path: Path) -> None:
         size = _size(path)
-        self._entries.append((path, size))
+        self._entries.append((str(path), size))
         self._total += size
 
     def _trim(self) -> None:
-        if self._total <= self._limit:
-            return
-        # Some have gone with their objects, or made room for newer ones of theirs.
-        self._entries = deque(entry for entry in self._entries if entry[0].is_dir())
-        self._total = sum(size for _, size in self._entries)
+        if self._total > self._limit or len(self._entries) >= self._look_at:
+            self._forget_gone()
         if self._total <= self._limit:
             return
         while self._entries and self._total > self._limit * _TRIMMED_TO:
             path, size = self._entries.popleft()
-            remove_tree(path)
+            remove_tree(Path(path))
             self._total -= size
+
+    def _forget_gone(self) -> None:
+        """Some have gone with their objects, or made room for newer ones of theirs."""
+        self._entries = deque(entry for entry in self._entries if Path(entry[0]).is_dir())
+        self._total = sum(size for _, size in self._entries)
+        self._look_at = max(_FIRST_LOOK, 2 * len(self._entries))
 
 
 class Shelved:
