@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     kind = argparse.ArgumentParser(add_help=False)
     kind.add_argument("--control-plane-only", action="store_true", help="no node, even where one is possible")
 
-    sub = parser.add_subparsers(metavar="{up,down,status,build,which}", required=True)
+    sub = parser.add_subparsers(metavar="{up,down,status,load,build,which}", required=True)
     up = sub.add_parser("up", parents=[named, kind, printing], help="start the cluster, or say that it runs")
     up.set_defaults(run=_up)
     down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
@@ -124,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     down.set_defaults(run=_down)
     status = sub.add_parser("status", parents=[named, printing], help="show its components")
     status.set_defaults(run=_status)
+    load = sub.add_parser("load", parents=[named], help="give its node the images of archives")
+    load.add_argument("archives", nargs="+", metavar="ARCHIVE", type=Path, help="a docker-archive or oci-archive")
+    load.set_defaults(run=_load)
     build = sub.add_parser(
         "build", parents=[kind, printing], help="only build, helm for the tests too, and print where the programs are"
     )
@@ -149,6 +152,10 @@ def _down(chosen: argparse.Namespace) -> int:
 
 def _status(chosen: argparse.Namespace) -> int:
     return commands.status(commands.Place(root=_root(), name=chosen.name), as_json=chosen.json)
+
+
+def _load(chosen: argparse.Namespace) -> int:
+    return commands.load(commands.Place(root=_root(), name=chosen.name), chosen.archives)
 
 
 def _build(chosen: argparse.Namespace) -> int:

@@ -1,9 +1,10 @@
-"""What the command line does: up, down, status, build, which. Prints results to standard output, progress elsewhere."""
+"""What the command line does: up, down, status, load, build, which. Prints results to standard output, progress not."""
 
 import json
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from cluster import build, images, machine, nodecheck, processes, versions
 from cluster.components import Layout
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
-from cluster.errors import ClusterError, DeclinedError, NotOursError, UnreadableStateError
+from cluster.errors import ClusterError, DeclinedError, NotOursError, NotRunningError, UnreadableStateError
 from cluster.node import Node
 from cluster.progress import Progress, seconds
 from cluster.supervision import ComponentStatus
@@ -142,6 +143,24 @@ def status(place: Place, *, as_json: bool) -> int:
     else:
         print(f'Cluster "{place.name}" is not up.')
     return 0 if healthy else NOT_UP
+
+
+def load(place: Place, archives: Sequence[Path]) -> int:
+    """Give the cluster's node the images in docker-archives or oci-archives.
+
+    Raises:
+        NotRunningError: There is no node.
+        ImportFailedError: An archive is not there, or none.
+    """
+    node = Node.attach(place.directory)
+    if node is None:
+        raise NotRunningError(
+            f'cluster "{place.name}" has no node that could take an image; "up" starts one where it can'
+        )
+    for archive in archives:
+        node.load_image(archive.absolute())
+        print(f'Cluster "{place.name}" has the images in {archive}.')
+    return 0
 
 
 def provide(*, control_plane_only: bool, as_json: bool, progress: Progress) -> int:

@@ -1,4 +1,4 @@
-"""helm on our chart, a release with the shape of the Go echoperator's, and what a kubelet does for a hook."""
+"""helm on our chart, a chart with the shape of the Go echoperator's, and what a kubelet does for a hook."""
 
 import asyncio
 import os
@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from harness import ROOT, Api
 from manifests import parsed
 from operator_account import account_kubeconfig
@@ -20,9 +18,11 @@ from runner.objects import GroupVersionKind, Raw
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-__all__ = ["CHART", "Helm", "hooks_run", "old_chart"]
+__all__ = ["CHART", "OLD_CHART", "Helm", "hooks_run"]
 
 CHART = ROOT / "charts" / "echoperator"
+OLD_CHART = ROOT / "molecule" / "upgrade" / "echoperator"
+"""Its release has what ties us of the Go echoperator's."""
 _POD = GroupVersionKind("", "v1", "Pod")
 _CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
 
@@ -52,75 +52,6 @@ class Helm:
     def template(self, *arguments: str, release: str = "echoperator") -> list[Raw]:
         """The objects of our chart."""
         return parsed(self("template", release, str(CHART), "--namespace=ops", *arguments))
-
-
-def old_chart(directory: Path) -> Path:
-    """A chart whose release has what ties us of the Go echoperator's: kinds, names, selector, roleRef, definitions."""
-    full = "{{ .Release.Name }}-echoperator"
-    selector = {"app.kubernetes.io/name": "echoperator", "app.kubernetes.io/instance": "{{ .Release.Name }}"}
-    rbac = "rbac.authorization.k8s.io"
-    container = {"name": full, "image": "x", "envFrom": [{"configMapRef": {"name": full}}]}
-    account = {"kind": "ServiceAccount", "name": full, "namespace": "{{ .Release.Namespace }}"}
-    pod = {"metadata": {"labels": selector}, "spec": {"serviceAccountName": full, "containers": [container]}}
-    objects = [
-        _object("v1", "ServiceAccount", full),
-        _object("v1", "ConfigMap", full, data={"HA_LEASE_LOCK_NAME": full}),
-        _object(f"{rbac}/v1", "ClusterRole", full, rules=[]),
-        _object(
-            f"{rbac}/v1",
-            "ClusterRoleBinding",
-            full,
-            roleRef={"apiGroup": rbac, "kind": "ClusterRole", "name": full},
-            subjects=[account],
-        ),
-        _object(
-            "v1",
-            "Service",
-            f"{full}-metrics",
-            spec={"ports": [{"name": "metrics", "port": 2112}], "selector": selector},
-        ),
-        _object(
-            "apps/v1",
-            "Deployment",
-            full,
-            spec={"replicas": 3, "selector": {"matchLabels": selector}, "template": pod},
-        ),
-    ]
-    definitions = [_bare_definition("Echo", "ec", ["message"])]
-    definitions.append(_bare_definition("ScheduledEcho", "sec", ["message", "schedule"]))
-    for name, content in {
-        "Chart.yaml": [{"apiVersion": "v2", "name": "echoperator", "version": "0.0.2", "appVersion": "v0.0.4"}],
-        "values.yaml": [{"image": {"repository": "x/mmontes11/echoperator", "tag": ""}, "numWorkers": 4}],
-        "templates/all.yaml": objects,
-        "crds/all.yaml": definitions,
-    }.items():
-        file = directory / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.safe_dump_all(content), encoding="utf-8")
-    return directory
-
-
-def _object(api_version: str, kind: str, name: str, **rest: object) -> Raw:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, **rest}
-
-
-def _bare_definition(kind: str, short: str, required: list[str]) -> Raw:
-    """A definition without a status, as the Go echoperator's are."""
-    plural = f"{kind.lower()}s"
-    spec = {"type": "object", "properties": {name: {"type": "string"} for name in required}, "required": required}
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}},
-    }
-    names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(), "shortNames": [short]}
-    return _object(
-        "apiextensions.k8s.io/v1",
-        "CustomResourceDefinition",
-        f"{plural}.mmontes.io",
-        spec={"group": "mmontes.io", "names": names, "scope": "Namespaced", "versions": [version]},
-    )
 
 
 @asynccontextmanager

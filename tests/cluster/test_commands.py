@@ -56,6 +56,12 @@ def test_wrong_arguments_are_two(arguments: tuple[str, ...], tmp_path: Path) -> 
     assert run(tmp_path, *arguments).returncode == 2
 
 
+def test_load_without_a_node_says_so(tmp_path: Path) -> None:
+    done = run(tmp_path, "load", "--name", "other", "image.tar")
+    assert done.returncode == 1
+    assert 'cluster "other" has no node' in done.stderr
+
+
 def test_help_documents_environment_and_exit_status(tmp_path: Path) -> None:
     done = run(tmp_path, "--help")
     assert done.returncode == 0

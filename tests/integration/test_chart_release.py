@@ -24,7 +24,7 @@ from harness import (
     scheduled_echo,
     succeeded,
 )
-from helm_chart import CHART, Helm, hooks_run, old_chart
+from helm_chart import CHART, OLD_CHART, Helm, hooks_run
 from manifests import parsed
 from operator_account import kubectl, operating
 from runner.leader.lease import micro_time
@@ -82,7 +82,7 @@ async def release(
 async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed(release: Release) -> None:
     """No Job runs again, no two lead, no object is in the way; each step of a user's, in their order."""
     api, namespace = release.api, release.namespace
-    await release.do("install", str(old_chart(release.directory / "old")))
+    await release.do("install", str(OLD_CHART))
     deployment = await api.until(DEPLOYMENT, namespace, FULL)
     children = await gos_children(release)
     await lease_held_by(api, namespace, "old-0")
@@ -99,7 +99,7 @@ async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed
 
     await release.do("rollback", "1")
     back = await api.until(DEPLOYMENT, namespace, FULL)
-    assert back["spec"]["template"]["spec"]["containers"][0]["image"] == "x"
+    assert back["spec"]["template"]["spec"]["containers"][0]["image"] == "mmontes11/echoperator:v0.0.4"
     assert await subresources(api) == [["status"], ["status"]]
 
     await release.do("uninstall")
@@ -123,7 +123,7 @@ async def test_uninstall_deletes_the_definitions_where_that_was_asked_for(releas
 
 async def test_old_chart_values_kept_whole_are_refused_before_anything_happens(release: Release) -> None:
     """helm's --reuse-values would start the Go image with our flags."""
-    await release.do("install", str(old_chart(release.directory / "old")))
+    await release.do("install", str(OLD_CHART))
     before = await release.api.until(DEPLOYMENT, release.namespace, FULL)
     done = await asyncio.to_thread(
         release.helm.run, "upgrade", RELEASE, str(CHART), "--reuse-values", f"--namespace={release.namespace}"
