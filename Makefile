@@ -46,6 +46,13 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/zizmor --quiet --offline --no-progress .github
 	$(BIN)/pytest -q -m "not ansible and not integration and not e2e" --numprocesses auto --maxprocesses 4
 
+# `kind` makes a cluster of another sort, and takes an engine for containers.
+.PHONY: test-molecule
+test-molecule: $(READY) ## Molecule's scenarios, all but kind (SCENARIO=default|ha|upgrade|kind; CLUSTER=embedded|kind|current)
+	@$(BIN)/python -m cluster build
+	@PATH="$(CURDIR)/$(BIN):$$PATH" CLUSTER=$(CLUSTER) molecule --base-config=.config/molecule/config.yml \
+	  test $(if $(SCENARIO),--scenario-name=$(SCENARIO),--all --exclude=kind)
+
 .PHONY: bench
 bench: $(READY) ## Measure speed, cost and memory (SCENARIO=name COUNT=n WORKERS=n; PEER=path of another ansible-operator)
 	@$(BIN)/python -m bench $(SCENARIO:%=--scenario %) $(COUNT:%=--count %) $(SLOW_COUNT:%=--slow-count %) $(WORKERS:%=--workers %) $(PEER:%=--peer %)

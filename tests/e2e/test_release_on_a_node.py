@@ -13,7 +13,7 @@ import pytest
 from cluster import images
 from cluster.node import Node
 from cluster.progress import Progress
-from go_echoperator import child_of, held_lease, lease_spec, old_chart
+from go_echoperator import OLD_CHART, child_of, held_lease, lease_spec
 from harness import CRON_JOB, ECHO, JOB, SCHEDULED_ECHO, Api, echo, scheduled_echo, succeeded
 from helm_chart import CHART, Helm, definitions_removed, subresources
 from operator_account import kubectl
@@ -31,8 +31,6 @@ DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 RELEASE = "mine"
 FULL = "mine-echoperator"
-STAND_IN = ["sh", "-c", "trap exit TERM; sleep 100000 & wait"]
-"""The Go program's image is not here. It ends when it is asked to, which is all that a release sees of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +99,8 @@ async def release(
 
 async def test_release_of_the_go_echoperator_becomes_ours_goes_back_and_comes_again(release: Release) -> None:
     """No Job runs twice, no two lead, no object is in the way; each step of a user's, in their order."""
-    old = old_chart(release.directory / "old", image=images.BUSYBOX, command=STAND_IN)
-    await release.do("install", str(old), "--wait")
+    repository, _, tag = images.BUSYBOX.rpartition(":")
+    await release.do("install", str(OLD_CHART), "--set", f"image.repository={repository},image.tag={tag}", "--wait")
     await gos_children(release)
     await release.api.create(held_lease(FULL, release.namespace, "old-0"))
     before = await children(release)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from go_echoperator import child_of, held_lease, lease_spec, old_chart
+from go_echoperator import OLD_CHART, child_of, held_lease, lease_spec
 from harness import (
     CRON_JOB,
     ECHO,
@@ -72,7 +72,7 @@ async def release(
 async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed(release: Release) -> None:
     """No Job runs again, no two lead, no object is in the way; each step of a user's, in their order."""
     api, namespace = release.api, release.namespace
-    await release.do("install", str(old_chart(release.directory / "old")))
+    await release.do("install", str(OLD_CHART))
     deployment = await api.until(DEPLOYMENT, namespace, FULL)
     children = await gos_children(release)
     await api.create(held_lease(FULL, namespace))
@@ -89,7 +89,7 @@ async def test_release_of_the_go_echoperator_is_upgraded_rolled_back_and_removed
 
     await release.do("rollback", "1")
     back = await api.until(DEPLOYMENT, namespace, FULL)
-    assert back["spec"]["template"]["spec"]["containers"][0]["image"] == "x"
+    assert back["spec"]["template"]["spec"]["containers"][0]["image"] == "mmontes11/echoperator:v0.0.4"
     assert await subresources(api) == [["status"], ["status"]]
 
     await release.do("uninstall")
@@ -113,7 +113,7 @@ async def test_uninstall_deletes_the_definitions_where_that_was_asked_for(releas
 
 async def test_old_chart_values_kept_whole_are_refused_before_anything_happens(release: Release) -> None:
     """helm's --reuse-values would start the Go image with our flags."""
-    await release.do("install", str(old_chart(release.directory / "old")))
+    await release.do("install", str(OLD_CHART))
     before = await release.api.until(DEPLOYMENT, release.namespace, FULL)
     done = await asyncio.to_thread(
         release.helm.run, "upgrade", RELEASE, str(CHART), "--reuse-values", f"--namespace={release.namespace}"
