@@ -27,10 +27,6 @@ class Variables:
     resources: tuple[Resource, ...] = ()
     """What custom resources add."""
 
-    def from_resource(self, name: str) -> bool:
-        """Whether a custom resource is a source of this variable."""
-        return any(name in resource.fields or name in resource.names for resource in self.resources)
-
 
 def collect(project: Project) -> Variables:
     """Read every place where Ansible finds variables."""
