@@ -32,7 +32,10 @@ ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "Echo")
 SCHEDULED_ECHO = GroupVersionKind("mmontes.io", "v1alpha1", "ScheduledEcho")
 JOB = GroupVersionKind("batch", "v1", "Job")
 CRON_JOB = GroupVersionKind("batch", "v1", "CronJob")
-_CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+POD = GroupVersionKind("", "v1", "Pod")
+DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
+LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
+CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
 
 
 async def eventually[T](
@@ -210,7 +213,7 @@ class Api:
             await self.apply(crd)
             name = crd["metadata"]["name"]
             await self.until(
-                _CRD, "", name, lambda obj: condition_of(obj, "Established").get("status") == "True", within=30
+                CRD, "", name, lambda obj: condition_of(obj, "Established").get("status") == "True", within=30
             )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import ROOT, Api, install_crds
+from harness import CRD, POD, ROOT, Api, install_crds
 from manifests import parsed
 from operator_account import account_kubeconfig, kubectl
 from runner.objects import GroupVersionKind, Raw
@@ -18,11 +18,9 @@ from runner.objects import GroupVersionKind, Raw
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-__all__ = ["CHART", "CRD", "Helm", "definitions_removed", "hooks_run", "subresources"]
+__all__ = ["CHART", "Helm", "definitions_removed", "hooks_run", "subresources"]
 
 CHART = ROOT / "charts" / "echoperator"
-CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
-_POD = GroupVersionKind("", "v1", "Pod")
 _CONFIG_MAP = GroupVersionKind("", "v1", "ConfigMap")
 
 
@@ -84,12 +82,12 @@ async def hooks_run(plane: "ControlPlane", api: Api, namespace: str, directory: 
 
     async def serve() -> None:
         while True:
-            for pod in await api.list(_POD, namespace):
+            for pod in await api.list(POD, namespace):
                 if _is_hook(pod) and pod["metadata"]["uid"] not in {other["metadata"]["uid"] for other in done}:
                     done.append(pod)
                     phase = await _run(plane, api, pod, directory / pod["metadata"]["uid"])
                     name = pod["metadata"]["name"]
-                    await api.patch(_POD, namespace, name, {"status": {"phase": phase}}, "status")
+                    await api.patch(POD, namespace, name, {"status": {"phase": phase}}, "status")
             await asyncio.sleep(0.1)
 
     serving = asyncio.create_task(serve())

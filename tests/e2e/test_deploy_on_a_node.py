@@ -9,9 +9,9 @@ import pytest
 
 from cluster.node import Node
 from deployment import SYSTEM, left_of_ours, make
-from harness import CRON_JOB, ECHO, JOB, ROOT, Api, echo, install_crds
+from harness import CRON_JOB, ECHO, JOB, LEASE, POD, ROOT, Api, echo, install_crds
 from operator_account import kubectl
-from runner.objects import GroupVersionKind, Raw
+from runner.objects import Raw
 from scripts.image.archive import Image
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-POD = GroupVersionKind("", "v1", "Pod")
-LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 LEASE_NAME = "echoperator"
 HANDED_OVER_WITHIN_S = 5.0
 

@@ -6,25 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import (
-    ECHO,
-    JOB,
-    SCHEDULED_ECHO,
-    Api,
-    Operator,
-    condition_of,
-    echo,
-    eventually,
-    scheduled_echo,
-)
-from runner.objects import GroupVersionKind, Raw
+from harness import ECHO, JOB, POD, SCHEDULED_ECHO, Api, Operator, condition_of, echo, eventually, scheduled_echo
+from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-POD = GroupVersionKind("", "v1", "Pod")
 
 MESSAGES = {
     "plain": "hello",

@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import Api, Operator, succeeded
+from harness import DEPLOYMENT, Api, Operator, succeeded
 from projects import MEMCACHED, PROBE, Cluster, cached, example_operator
-from runner.objects import GroupVersionKind, Raw
+from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 SPACE = "caches"
 STAND_IN = ["sh", "-c", "echo listening; exec httpd -f -p 11211"]
 """The test image has no memcached, and something that listens on its port."""

@@ -14,7 +14,7 @@ from cluster import images
 from cluster.node import Node
 from cluster.progress import Progress
 from go_echoperator import OLD_CHART, child_of, held_lease, lease_spec
-from harness import CRON_JOB, ECHO, JOB, SCHEDULED_ECHO, Api, echo, scheduled_echo, succeeded
+from harness import CRON_JOB, DEPLOYMENT, ECHO, JOB, LEASE, POD, SCHEDULED_ECHO, Api, echo, scheduled_echo, succeeded
 from helm_chart import CHART, Helm, definitions_removed, subresources
 from operator_account import kubectl
 from runner.objects import GroupVersionKind, Raw
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-POD = GroupVersionKind("", "v1", "Pod")
-DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
-LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 RELEASE = "mine"
 FULL = "mine-echoperator"
 

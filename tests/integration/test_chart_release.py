@@ -13,8 +13,11 @@ import pytest
 from go_echoperator import OLD_CHART, child_of, held_lease, lease_spec
 from harness import (
     CRON_JOB,
+    DEPLOYMENT,
     ECHO,
     JOB,
+    LEASE,
+    POD,
     SCHEDULED_ECHO,
     Api,
     echo,
@@ -32,9 +35,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
-POD = GroupVersionKind("", "v1", "Pod")
-LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 RELEASE = "mine"
 FULL = "mine-echoperator"
 

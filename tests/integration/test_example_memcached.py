@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import Api, Operator, condition_of, eventually, succeeded
+from harness import DEPLOYMENT, Api, Operator, condition_of, eventually, succeeded
 from projects import ACCESS, EXAMPLE, MEMCACHED, PROBE, TENANT, Cluster, cached, example_operator
 from runner.objects import GroupVersionKind, Raw
 
@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 CONFIG_MAP, SECRET, NAMESPACE, SERVICE, QUOTA = (
     GroupVersionKind("", "v1", kind) for kind in ("ConfigMap", "Secret", "Namespace", "Service", "ResourceQuota")
 )
-DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 SPACE = "caches"
 """Where the samples are."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Api, eventually
+from harness import LEASE, Api, eventually
 from runner.clock import SystemClock
 from runner.kube import config
 from runner.kube.client import KubeClient
@@ -21,11 +21,10 @@ from runner.leader import lease
 from runner.leader.elector import LeaderElector, LeadershipLost
 from runner.leader.fence import Fence, Watchdog
 from runner.leader.lease import LeaderSettings, LeaseRecord
-from runner.objects import GroupVersionKind, ObjectRef
+from runner.objects import ObjectRef
 
 pytestmark = pytest.mark.integration
 
-LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 CLOCK = SystemClock()
 DURATION_S, DEADLINE_S, PERIOD_S = 3.0, 2.0, 0.4
 ROUND_S = PERIOD_S * 2.2

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deployment import SYSTEM, left_of_ours, make
-from harness import ROOT, Api, eventually, install_crds
+from harness import POD, ROOT, Api, eventually, install_crds
 from manifests import assert_room_in_tmp, kustomized, one, parsed
 from runner.durations import parse_duration
 from runner.objects import GroupVersionKind, Raw
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-POD = GroupVersionKind("", "v1", "Pod")
 NAMESPACE = GroupVersionKind("", "v1", "Namespace")
 CONFIG = ROOT / "config"
 

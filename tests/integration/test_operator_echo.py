@@ -2,12 +2,11 @@
 
 import pytest
 
-from harness import ECHO, JOB, Api, Operator, condition_of, echo, eventually, succeeded
+from harness import ECHO, JOB, POD, Api, Operator, condition_of, echo, eventually, succeeded
 from runner.objects import GroupVersionKind, Raw
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("operator"), pytest.mark.timeout(240)]
 
-POD = GroupVersionKind("", "v1", "Pod")
 EVENT = GroupVersionKind("", "v1", "Event")
 
 

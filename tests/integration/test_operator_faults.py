@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import ECHO, JOB, Api, Operator, echo, eventually, succeeded
-from runner.objects import GroupVersionKind
+from harness import ECHO, JOB, LEASE, POD, Api, Operator, echo, eventually, succeeded
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
-POD = GroupVersionKind("", "v1", "Pod")
 Start = Callable[..., Operator]
 
 

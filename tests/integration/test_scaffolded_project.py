@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness import Api, Operator, condition_of, succeeded
+from harness import DEPLOYMENT, Api, Operator, condition_of, succeeded
 from projects import Cluster
 from runner.objects import GroupVersionKind, Raw
 from scaffold import Scaffold
@@ -29,7 +29,6 @@ GROUP = "demo.example.com"
 SYSTEM = f"{PROJECT}-system"
 ACCOUNT = f"{PROJECT}-controller-manager"
 SPACE = "scaffold"
-DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 SECRET = GroupVersionKind("", "v1", "Secret")
 OPTIONAL = {("create", "events"), ("list", "customresourcedefinitions"), ("list", "apiservices")}
 """Rights that the scaffold does not give, and that the operator can do without."""
