@@ -1,13 +1,11 @@
 """`python -m cluster`: the embedded cluster's command line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster import commands, signals, versions
-from cluster.errors import ClusterError
+from cluster import commandline, commands, versions
 from cluster.progress import Progress
 
 _DESCRIPTION = f"""\
@@ -39,29 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = chosen.run
-    if run is _down:
-        signals.finish_in_spite()
-    else:
-        signals.end_cleanly()
-    try:
-        return run(chosen)
-    except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except signals.Interrupted as interrupted:
-        print("interrupted; nothing was left running", file=sys.stderr)
-        return 128 + interrupted.number
-
-
-def _root() -> Path:
-    own = os.environ.get("ECHOPERATOR_CLUSTER_DIR")
-    return Path(own) if own else Path(__file__).resolve().parent.parent / ".cluster"
-
-
-def _name(text: str) -> str:
-    if not commands.valid_name(text):
-        raise argparse.ArgumentTypeError("a name is up to 40 of a-z, 0-9 and -, and no - at its ends")
-    return text
+    return commandline.run(lambda: run(chosen), stops=run is _down)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     named = argparse.ArgumentParser(add_help=False)
-    named.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
+    named.add_argument("--name", type=commandline.name, default="default", help="which cluster (default: %(default)s)")
     printing = argparse.ArgumentParser(add_help=False)
     printing.add_argument("--json", action="store_true", help="print JSON, for programs")
     kind = argparse.ArgumentParser(add_help=False)
@@ -83,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=_up)
     down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
     chosen = down.add_mutually_exclusive_group()
-    chosen.add_argument("--name", type=_name, default="default", help="which cluster (default: %(default)s)")
+    chosen.add_argument("--name", type=commandline.name, default="default", help="which cluster (default: %(default)s)")
     chosen.add_argument("--all", action="store_true", help="all clusters of this project")
     down.set_defaults(run=_down)
     status = sub.add_parser("status", parents=[named, printing], help="show its components")
@@ -105,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(chosen: argparse.Namespace) -> int:
     return commands.up(
-        commands.Place(root=_root(), name=chosen.name),
+        commands.Place(root=commandline.root(), name=chosen.name),
         control_plane_only=chosen.control_plane_only,
         as_json=chosen.json,
         progress=Progress(),
@@ -113,19 +89,19 @@ def _up(chosen: argparse.Namespace) -> int:
 
 
 def _down(chosen: argparse.Namespace) -> int:
-    return commands.down(_root(), None if chosen.all else chosen.name, Progress())
+    return commands.down(commandline.root(), None if chosen.all else chosen.name, Progress())
 
 
 def _status(chosen: argparse.Namespace) -> int:
-    return commands.status(commands.Place(root=_root(), name=chosen.name), as_json=chosen.json)
+    return commands.status(commands.Place(root=commandline.root(), name=chosen.name), as_json=chosen.json)
 
 
 def _env(chosen: argparse.Namespace) -> int:
-    return commands.env(commands.Place(root=_root(), name=chosen.name))
+    return commands.env(commands.Place(root=commandline.root(), name=chosen.name))
 
 
 def _load(chosen: argparse.Namespace) -> int:
-    return commands.load(commands.Place(root=_root(), name=chosen.name), chosen.archive, Progress())
+    return commands.load(commands.Place(root=commandline.root(), name=chosen.name), chosen.archive, Progress())
 
 
 def _build(chosen: argparse.Namespace) -> int:

@@ -4,11 +4,8 @@ A node takes things there is only one of (the packet filter, kernel settings, th
 the node's own files stand at fixed places. `/run` is short, as socket paths have to be.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 from cluster.iptables import Chain
 from cluster.nodeconfig import NodePorts
 from cluster.processes import ProcessId
+from cluster.recordfile import RecordFile
 from cluster.state import Running
 
 RUN = Path("/run/echoperator-node")
@@ -24,8 +22,7 @@ RUN = Path("/run/echoperator-node")
 DATA = Path("/var/lib/echoperator-node")
 """Images, containers' file systems, the kubelet's volumes. Removed with the node."""
 
-_RECORD = RUN / "record.json"
-_LOCK = RUN / "lock"
+_FILE = RecordFile(RUN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,27 +100,13 @@ def read() -> Record | None:
     Returns:
         `None`: it has none, and none has to be cleaned up.
     """
-    try:
-        return from_json(_RECORD.read_text())
-    except (FileNotFoundError, PermissionError):  # without root there can be none of ours
-        return None
+    text = _FILE.read()
+    return None if text is None else from_json(text)
 
 
 def write(record: Record) -> None:
-    temporary = _RECORD.with_name(f".record.{os.getpid()}.json")
-    temporary.write_text(to_json(record))
-    temporary.replace(_RECORD)
+    _FILE.write(to_json(record))
 
 
-def forget() -> None:
-    """Remove the record; the machine is as it was."""
-    _RECORD.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked() -> Iterator[None]:
-    """Hold the machine's node lock: one start or stop at a time."""
-    RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+forget = _FILE.forget
+locked = _FILE.locked

@@ -92,16 +92,22 @@ def is_debian(os_release: str) -> bool:
 
 
 def announce(needs: Sequence[Need], sysctls: Mapping[str, str]) -> list[str]:
-    """The lines that say what will be changed on the machine."""
+    """The lines that say what a node will change on the machine."""
+    return changes(
+        needs,
+        sysctls,
+        installs="The node needs these Debian packages, which will be installed and stay:",
+        sets=f"{'and' if needs else 'The node'} sets these kernel settings, which cluster-down puts back:",
+    )
+
+
+def changes(needs: Sequence[Need], settings: Mapping[str, str], *, installs: str, sets: str) -> list[str]:
+    """Packages and kernel settings, a line each, below a sentence each; none where there are none."""
     lines = []
     if needs:
-        lines.append("The node needs these Debian packages, which will be installed and stay:")
-        lines += [f"  {need.package:28} {need.purpose}" for need in needs]
-    if sysctls:
-        lines.append("and sets these kernel settings, which cluster-down puts back:")
-        lines += [f"  {name} = {value}" for name, value in sysctls.items()]
-    if lines and lines[0].startswith("and"):
-        lines[0] = "The node " + lines[0].removeprefix("and ")
+        lines += [installs, *(f"  {need.package:28} {need.purpose}" for need in needs)]
+    if settings:
+        lines += [sets, *(f"  {name} = {value}" for name, value in settings.items())]
     return lines
 
 

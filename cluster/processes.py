@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,6 +217,19 @@ def tail(log: Path, lines: int = 20) -> str:
     except FileNotFoundError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
+
+
+def answer(arguments: Sequence[str | Path], *, env: Mapping[str, str], timeout_s: float = 30.0) -> str | None:
+    """What a program prints on standard output.
+
+    Returns:
+        `None`: it failed, took too long, or is not installed.
+    """
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=timeout_s, env=dict(env))
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def run_to_end(arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:

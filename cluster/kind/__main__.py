@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster import signals, versions
-from cluster.commands import valid_name
-from cluster.errors import ClusterError
+from cluster import commandline, versions
 from cluster.kind import commands, programs
 from cluster.kind.clusters import Place
 from cluster.progress import Progress
@@ -43,29 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     chosen = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = chosen.run
-    if run is _down:
-        signals.finish_in_spite()
-    else:
-        signals.end_cleanly()
-    try:
-        return run(chosen)
-    except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except signals.Interrupted as interrupted:
-        print("interrupted; nothing was left running", file=sys.stderr)
-        return 128 + interrupted.number
+    return commandline.run(lambda: run(chosen), stops=run is _down)
 
 
 def _place(chosen: argparse.Namespace) -> Place:
-    own = os.environ.get("ECHOPERATOR_CLUSTER_DIR")
-    return Place(root=Path(own) if own else Path(__file__).resolve().parents[2] / ".cluster", name=chosen.name)
-
-
-def _name(text: str) -> str:
-    if not valid_name(text):
-        raise argparse.ArgumentTypeError("a name is up to 40 of a-z, 0-9 and -, and no - at its ends")
-    return text
+    return Place(root=commandline.root(), name=chosen.name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     named = argparse.ArgumentParser(add_help=False)
     default = os.environ.get("KIND_CLUSTER") or "echoperator"
-    named.add_argument("--name", type=_name, default=default, help="which cluster (default: %(default)s)")
+    named.add_argument("--name", type=commandline.name, default=default, help="which cluster (default: %(default)s)")
 
     sub = parser.add_subparsers(metavar="{up,down,load,node-image}", required=True)
     up = sub.add_parser("up", parents=[named], help="make the cluster, or say that it is up")

@@ -109,11 +109,9 @@ def install(needs: tuple[Need, ...], progress: Progress, *, engine: bool) -> Non
 
 def announcement(missing: Sequence[Need], settings: Mapping[str, str]) -> list[str]:
     """The lines that say what will be changed on the machine."""
-    lines = []
-    if missing:
-        lines.append("A kind cluster without docker needs these Debian packages, which will be installed and stay:")
-        lines += [f"  {need.package:28} {need.purpose}" for need in missing]
-    if settings:
-        lines.append("Its kubelet changes these kernel settings, which kind-down puts back:")
-        lines += [f"  {name} = {value}" for name, value in settings.items()]
-    return lines
+    return packages.changes(
+        missing,
+        settings,
+        installs="A kind cluster without docker needs these Debian packages, which will be installed and stay:",
+        sets="Its kubelet changes these kernel settings, which kind-down puts back:",
+    )

@@ -3,24 +3,21 @@
 There is one at most, so its files stand at fixed places. `/run` is short, as socket paths have to be.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.processes import ProcessId
+from cluster.recordfile import RecordFile
 
 RUN = Path("/run/echoperator-kind")
 """The engine's socket, its containers' state; and the record."""
 DATA = Path("/var/lib/echoperator-kind")
 """Images and containers' file systems. Removed with the engine."""
 
-LOCK = RUN / "lock"
-_RECORD = RUN / "record.json"
+_FILE = RecordFile(RUN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,27 +63,13 @@ def read() -> Record | None:
     Returns:
         `None`: it has none, and none has to be cleaned up.
     """
-    try:
-        return from_json(_RECORD.read_text())
-    except (FileNotFoundError, PermissionError):  # without root there can be none of ours
-        return None
+    text = _FILE.read()
+    return None if text is None else from_json(text)
 
 
 def write(record: Record) -> None:
-    temporary = _RECORD.with_name(f".record.{os.getpid()}.json")
-    temporary.write_text(to_json(record))
-    temporary.replace(_RECORD)
+    _FILE.write(to_json(record))
 
 
-def forget() -> None:
-    """Remove the record; the machine is as it was."""
-    _RECORD.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked() -> Iterator[None]:
-    """Hold the machine's lock on kind clusters: one start or stop at a time."""
-    RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+forget = _FILE.forget
+locked = _FILE.locked

@@ -5,7 +5,6 @@ however it ends.
 """
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,15 +61,5 @@ def run(
 
 
 def answer(command: Sequence[str], *, added: Mapping[str, str] | None = None, timeout_s: float = 30.0) -> str | None:
-    """What a program prints on standard output.
-
-    Returns:
-        `None`: it failed, took too long, or is not installed.
-    """
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=timeout_s, env=environment(added)
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    """As `processes.answer`, in our environment."""
+    return processes.answer(command, env=environment(added), timeout_s=timeout_s)

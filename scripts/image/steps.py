@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cluster import processes
 from cluster.progress import Progress
 from scripts.image.errors import StepFailedError
 
@@ -59,20 +60,5 @@ def run(
 def answer(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, timeout_s: float = 30.0
 ) -> str | None:
-    """What a program prints on standard output.
-
-    Returns:
-        `None`: it failed, hung, or is not installed.
-    """
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout_s,
-            env={**os.environ, **(environment or {})},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    """As `processes.answer`, with that added to our environment."""
+    return processes.answer(command, env={**os.environ, **(environment or {})}, timeout_s=timeout_s)
