@@ -30,7 +30,11 @@ def test_cpu_below_counts_children_that_live_and_those_that_have_ended() -> None
 
 
 def test_memory_has_a_peak_that_is_no_less_than_what_is_resident_now() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    waits = [sys.executable, "-c", "print('up', flush=True); input()"]
+    with subprocess.Popen(waits, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        # A program that has only just been started has nothing resident, and has it a moment later.
+        assert child.stdout.readline() == b"up\n"
         memory = memory_of(child.pid)
         assert 0 < memory.rss_mb <= memory.peak_rss_mb
         assert 0 < memory.pss_mb <= memory.peak_rss_mb
