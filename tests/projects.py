@@ -1,4 +1,4 @@
-"""Projects of operators on a cluster: their manifests, their service account, and the operator of examples/memcached.
+"""Projects of operators on a cluster: their manifests, their service account, and the operators of examples/.
 
 All by kubectl, because the fixtures that need it run once for many tests and outside of any event loop.
 """
@@ -19,9 +19,21 @@ from runner.objects import GroupVersionKind, Raw
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
-__all__ = ["ACCESS", "EXAMPLE", "MEMCACHED", "PROBE", "TENANT", "Cluster", "cached", "example_operator"]
+__all__ = [
+    "ACCESS",
+    "EXAMPLES",
+    "MEMCACHED",
+    "MEMCACHED_PROJECT",
+    "PROBE",
+    "TENANT",
+    "Cluster",
+    "cached",
+    "memcached_operator",
+    "project_operator",
+]
 
-EXAMPLE = ROOT / "examples" / "memcached"
+EXAMPLES = ROOT / "examples"
+MEMCACHED_PROJECT = EXAMPLES / "memcached"
 MEMCACHED, TENANT, ACCESS, PROBE = (
     GroupVersionKind("cache.example.com", "v1alpha1", kind) for kind in ("Memcached", "Tenant", "Access", "Probe")
 )
@@ -62,39 +74,56 @@ class Cluster:
 
 
 @contextmanager
-def example_operator(
-    plane: "ControlPlane", directory: Path, environment: dict[str, str] | None = None
+def project_operator(
+    plane: "ControlPlane",
+    directory: Path,
+    project: Path,
+    *,
+    arguments: tuple[str, ...] = ("--strict",),
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Operator]:
-    """The operator of `examples/memcached` with no other rights than its own RBAC gives.
+    """The operator of a project with `config/crd` and `config/rbac`, with no other rights than that RBAC gives.
 
-    Its arguments and variables are those that its Dockerfile and README tell.
+    Its account is `<name>-operator` in the namespace `<name>-system`; the name is the directory's.
     """
     cluster = Cluster(plane)
-    cluster.install(EXAMPLE / "config" / "crd")
-    cluster.namespace("memcached-system")
-    cluster.apply("-k", str(EXAMPLE / "config" / "rbac"))
-    password = directory / "vault-password"
-    password.write_text("example\n", encoding="utf-8")
+    cluster.install(project / "config" / "crd")
+    cluster.namespace(f"{project.name}-system")
+    cluster.apply("-k", str(project / "config" / "rbac"))
     running = Operator(
-        kubeconfig=cluster.as_account("memcached-system", "memcached-operator", directory),
+        kubeconfig=cluster.as_account(f"{project.name}-system", f"{project.name}-operator", directory),
         directory=directory / "operator",
-        project=EXAMPLE,
-        # The quotes are part of the argument, as they are where people copied them into a Deployment.
-        arguments=("--strict", f"--ansible-args='--vault-password-file {password}'"),
-        environment={
-            "ANSIBLE_INVENTORY": str(EXAMPLE / "inventory"),
-            "ANSIBLE_COLLECTIONS_PATH": str(EXAMPLE / "collections"),
-            **(environment or {}),
-        },
+        project=project,
+        arguments=arguments,
+        environment=environment or {},
     )
     try:
         yield running.wait_ready()
-        # The operator has to let them go; then they can't be in the way of the next one.
-        cluster.kubectl("delete", "tenants", "--all", "--all-namespaces", "--timeout=60s")
     finally:
         running.dispose()
-        cluster.kubectl("delete", "-k", str(EXAMPLE / "config" / "rbac"), "--wait=false")
-        cluster.kubectl("delete", "-k", str(EXAMPLE / "config" / "crd"), "--wait=false")
+        cluster.kubectl("delete", "-k", str(project / "config" / "rbac"), "--wait=false")
+        cluster.kubectl("delete", "-k", str(project / "config" / "crd"), "--wait=false")
+
+
+@contextmanager
+def memcached_operator(
+    plane: "ControlPlane", directory: Path, environment: dict[str, str] | None = None
+) -> Iterator[Operator]:
+    """The operator of `examples/memcached`; its arguments and variables are those that its Dockerfile and README tell."""
+    password = directory / "vault-password"
+    password.write_text("example\n", encoding="utf-8")
+    # The quotes are part of the argument, as they are where people copied them into a Deployment.
+    arguments = ("--strict", f"--ansible-args='--vault-password-file {password}'")
+    own = {
+        "ANSIBLE_INVENTORY": str(MEMCACHED_PROJECT / "inventory"),
+        "ANSIBLE_COLLECTIONS_PATH": str(MEMCACHED_PROJECT / "collections"),
+    }
+    with project_operator(
+        plane, directory, MEMCACHED_PROJECT, arguments=arguments, environment=own | (environment or {})
+    ) as running:
+        yield running
+        # The operator has to let them go; then they can't be in the way of the next one.
+        Cluster(plane).kubectl("delete", "tenants", "--all", "--all-namespaces", "--timeout=60s")
 
 
 def cached(kind: GroupVersionKind, name: str, namespace: str, **spec: Any) -> Raw:

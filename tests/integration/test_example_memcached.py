@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import DEPLOYMENT, Api, Operator, condition_of, eventually, succeeded
-from projects import ACCESS, EXAMPLE, MEMCACHED, PROBE, TENANT, Cluster, cached, example_operator
+from projects import ACCESS, MEMCACHED, MEMCACHED_PROJECT, PROBE, TENANT, Cluster, cached, memcached_operator
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ SPACE = "caches"
 def operator(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """The example's operator, with the example's samples before it."""
     cluster = Cluster(control_plane)
-    with example_operator(control_plane, tmp_path_factory.mktemp("memcached")) as running:
+    with memcached_operator(control_plane, tmp_path_factory.mktemp("memcached")) as running:
         cluster.namespace(SPACE)
-        cluster.apply(f"--namespace={SPACE}", "-k", str(EXAMPLE / "config" / "samples"))
+        cluster.apply(f"--namespace={SPACE}", "-k", str(MEMCACHED_PROJECT / "config" / "samples"))
         yield running
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
 

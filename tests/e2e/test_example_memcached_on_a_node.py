@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import DEPLOYMENT, Api, Operator, succeeded
-from projects import MEMCACHED, PROBE, Cluster, cached, example_operator
+from projects import MEMCACHED, PROBE, Cluster, cached, memcached_operator
 from runner.objects import Raw
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactor
 
     cluster = Cluster(node_plane)
     environment = {"RELATED_IMAGE_MEMCACHED": images.BUSYBOX}
-    with example_operator(node_plane, tmp_path_factory.mktemp("memcached"), environment) as running:
+    with memcached_operator(node_plane, tmp_path_factory.mktemp("memcached"), environment) as running:
         cluster.namespace(SPACE)
         yield running
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
