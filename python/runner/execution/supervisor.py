@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.execution import events, processes
+from runner.execution import eventfiles, events, processes
 from runner.execution.directory import RunDirectory
 from runner.execution.job import Job
 from runner.execution.outbox import Outbox
@@ -116,8 +116,10 @@ class Play:
         # ansible-runner starts from this process's environment; our own was only for finding this program.
         os.environ.clear()
         os.environ.update(job.environment)
-        from ansible_runner.interface import init_runner  # noqa: PLC0415 - see the top
+        import ansible_runner.runner as doorway  # noqa: PLC0415 - see the top
+        from ansible_runner.interface import init_runner  # noqa: PLC0415
 
+        eventfiles.write_at_once(doorway)
         self._runner = init_runner(
             private_data_dir=str(self._directory.path),
             ident=job.run_id,

@@ -21,16 +21,21 @@ def exit_code(code: object) -> int:
 @contextlib.contextmanager
 def put_back() -> Iterator[None]:
     """Afterwards environment, working directory and umask are what they were."""
-    environment = dict(os.environ)
+    environment = _environment()
     umask = os.umask(0o077)
     os.umask(umask)
     directory = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield
     finally:
-        if dict(os.environ) != environment:
-            os.environ.clear()
-            os.environ.update(environment)
+        if _environment() != environment:
+            os.environb.clear()
+            os.environb.update(environment)
         os.umask(umask)
         os.fchdir(directory)
         os.close(directory)
+
+
+def _environment() -> dict[bytes, bytes]:
+    """A copy of what stands behind `os.environ`, which decodes each name and value each time it is asked."""
+    return dict(os.environb._data)  # type: ignore[attr-defined]

@@ -68,8 +68,9 @@ def _key(data: Any, file_name: Any) -> _Key | None:
 
 
 def _share_immutable() -> None:
-    """Let `copy.deepcopy` keep tagged texts and numbers, which nobody can change, as it keeps plain ones."""
+    """Let `copy.deepcopy` keep tags, and texts and numbers that have some: like plain ones, they cannot change."""
     from ansible.module_utils._internal import _datatag
 
-    for kind in (_datatag._AnsibleTaggedStr, _datatag._AnsibleTaggedInt, _datatag._AnsibleTaggedFloat):
+    texts_and_numbers = (_datatag._AnsibleTaggedStr, _datatag._AnsibleTaggedInt, _datatag._AnsibleTaggedFloat)
+    for kind in (*texts_and_numbers, _datatag.AnsibleDatatagBase, _datatag._AnsibleTagsMapping):
         kind.__deepcopy__ = lambda self, _memo: self
