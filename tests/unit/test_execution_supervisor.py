@@ -22,7 +22,7 @@ def test_the_supervisor_starts_light_and_without_the_machinery() -> None:
     allowed = {"runner", "runner.objects", "runner.execution"}
     assert {name for name in modules if name.startswith("runner")} - allowed == {
         f"runner.execution.{name}"
-        for name in ("directory", "events", "job", "outbox", "processes", "stream", "supervisor")
+        for name in ("directory", "eventfiles", "events", "job", "outbox", "processes", "stream", "supervisor")
     }
 
 
