@@ -2,11 +2,12 @@
 
 from scripts.demo.programme.echo import ECHO
 from scripts.demo.programme.memcached import MEMCACHED
+from scripts.demo.programme.printer import PRINTER
 from scripts.demo.shows import Show
 
 __all__ = ["ECHO", "EXAMPLES", "chosen"]
 
-EXAMPLES = (MEMCACHED,)
+EXAMPLES = (MEMCACHED, PRINTER)
 
 
 def chosen(example: str) -> Show:
