@@ -1,12 +1,14 @@
 """What there is to see: one module for each show. An example's is added here to `EXAMPLES`."""
 
 from scripts.demo.programme.echo import ECHO
+from scripts.demo.programme.foo import FOO
 from scripts.demo.programme.memcached import MEMCACHED
+from scripts.demo.programme.printer import PRINTER
 from scripts.demo.shows import Show
 
 __all__ = ["ECHO", "EXAMPLES", "chosen"]
 
-EXAMPLES = (MEMCACHED,)
+EXAMPLES = (FOO, MEMCACHED, PRINTER)
 
 
 def chosen(example: str) -> Show:
