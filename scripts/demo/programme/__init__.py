@@ -3,12 +3,14 @@
 from scripts.demo.programme.echo import ECHO
 from scripts.demo.programme.foo import FOO
 from scripts.demo.programme.memcached import MEMCACHED
+from scripts.demo.programme.minimart import MINIMART
 from scripts.demo.programme.printer import PRINTER
+from scripts.demo.programme.webecho import WEBECHO
 from scripts.demo.shows import Show
 
 __all__ = ["ECHO", "EXAMPLES", "chosen"]
 
-EXAMPLES = (FOO, MEMCACHED, PRINTER)
+EXAMPLES = (FOO, MEMCACHED, MINIMART, PRINTER, WEBECHO)
 
 
 def chosen(example: str) -> Show:
