@@ -63,10 +63,10 @@ MINIMART = Show.example(
             what="the Pod is ready",
             kind="deployment",
             name=_NAME,
-            needs=Needs.NODE,
+            needs=Needs.NO_REGISTRY,
             until=lambda obj: (obj.get("status") or {}).get("readyReplicas", 0) >= 1,
         ),
-        Output(title="what it answers", arguments=("get", "--raw", _PATH), needs=Needs.NODE),
+        Output(title="what it answers", arguments=("get", "--raw", _PATH), needs=Needs.NO_REGISTRY),
         Do(
             title="the chart's autoscaler is switched on",
             arguments=("patch", "minimart", _NAME, "--type=merge", f"--patch={json.dumps(_AUTOSCALED)}"),
