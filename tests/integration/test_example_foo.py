@@ -275,7 +275,11 @@ def migrate(plane: "ControlPlane", crd: str, directory: Path) -> None:
     kubectl = directory / "kubectl"
     if not kubectl.exists():
         kubectl.symlink_to(plane.kubectl)
-    environment = {"PATH": f"{directory}:{os.environ['PATH']}", "KUBECONFIG": str(plane.kubeconfig)}
+    environment = {
+        "PATH": f"{directory}:{os.environ['PATH']}",
+        "KUBECONFIG": str(plane.kubeconfig),
+        "HOME": str(directory),  # kubectl keeps a cache there
+    }
     command = ["sh", str(PROJECT / "migrate-storage.sh"), crd]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
