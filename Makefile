@@ -25,8 +25,8 @@ $(READY): requirements-dev.txt requirements-collections.txt scripts/find-python 
 	@touch $@
 
 .PHONY: demo
-demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message (CLUSTER=embedded|kind|current)
-	@$(BIN)/python -m scripts.demo --cluster $(CLUSTER)
+demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message (CLUSTER=embedded|kind|current; EXAMPLE=a directory of examples/)
+	@$(BIN)/python -m scripts.demo --cluster $(CLUSTER) --example "$(EXAMPLE)"
 
 .PHONY: test
 test: check ## Everything that must pass: check, integration and end-to-end tests

@@ -70,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     load.add_argument("archive", type=Path, nargs="+", help="docker-archive or oci-archive, such as make image writes")
     load.set_defaults(run=_load)
     build = sub.add_parser(
-        "build", parents=[kind, printing], help="only build, helm for the tests too, and print where the programs are"
+        "build",
+        parents=[kind, printing],
+        help="only build, also for tests and examples, and print where the programs are",
     )
     build.set_defaults(run=_build)
     which = sub.add_parser("which", help="print where one program is, built if it is missing")

@@ -83,7 +83,7 @@ def provide(
 def _existing(
     program: versions.Program, cached_in: Path, progress: Progress, environ: Mapping[str, str]
 ) -> Path | None:
-    if program is versions.PAUSE:
+    if program in versions.BAKED:
         return cached_in / program.name if (cached_in / program.name).exists() else None
     assets = environ.get("KUBEBUILDER_ASSETS")
     if assets and (Path(assets) / program.name).exists():

@@ -22,6 +22,8 @@ from cluster.progress import Progress
 
 BUSYBOX = "localhost/echoperator/busybox-static:test"
 """The test image: Debian's static busybox with a link for each of its commands."""
+HTTP_ECHO = "localhost/echoperator/http-echo:test"
+"""hashicorp/http-echo, built here; as there, the program is the entry point and the user is no root."""
 PAUSE = "localhost/echoperator/pause:test"
 """What holds a Pod's namespaces open on the node."""
 
@@ -112,6 +114,18 @@ def build_pause(target_tar: Path, progress: Progress | None = None) -> Path:
         PAUSE,
         [Entry(path="pause", content=program.read_bytes())],
         {"Entrypoint": ["/pause"], "User": "65535:65535"},
+    )
+    return target_tar
+
+
+def build_http_echo(target_tar: Path, progress: Progress | None = None) -> Path:
+    """Make the image of the server that answers with one text, which listens on 5678."""
+    program = build.provide([versions.HTTP_ECHO], progress)[versions.HTTP_ECHO.name]
+    archive(
+        target_tar,
+        HTTP_ECHO,
+        [Entry(path="http-echo", content=program.read_bytes())],
+        {"Entrypoint": ["/http-echo"], "User": "65532:65532"},
     )
     return target_tar
 

@@ -142,12 +142,26 @@ HELM = Program(
 )
 """A client that roles use; the cluster itself runs without it."""
 
+HTTP_ECHO = Program(
+    name="http-echo",
+    package="github.com/hashicorp/http-echo",
+    module=Module(
+        directory=_HERE / "http-echo",
+        version=Version(1, 0, 0),
+        ldflags="-s -w -X github.com/hashicorp/http-echo/version.Version=1.0.0",
+    ),
+)
+"""A server that answers with one text, for the Pods of an example."""
+
 PAUSE = Program(
     name="pause",
     package="echoperator/cluster/pause",
     module=Module(directory=_HERE / "pause", version=Version(1, 0, 0), ldflags="-s -w"),
 )
 """The process that holds a Pod's namespaces open. Ours, so it is never looked for elsewhere."""
+
+BAKED = (PAUSE, HTTP_ECHO)
+"""Programs that are put into images. Somebody else's may need libraries that are not there, so none is looked for."""
 
 TESTING_PROGRAMS = ("kube-apiserver", "kube-controller-manager")
 CONTROL_PLANE_PROGRAMS = (*TESTING_PROGRAMS, "kubectl", "kube-scheduler")
@@ -163,5 +177,5 @@ def node_programs(release: KubernetesRelease = KUBERNETES) -> tuple[Program, ...
 
 
 def all_programs(release: KubernetesRelease = KUBERNETES) -> tuple[Program, ...]:
-    """Everything that can be built, clients included."""
-    return (*control_plane_programs(release), *node_programs(release), HELM)
+    """Everything that can be built, with what only roles and examples use."""
+    return (*control_plane_programs(release), *node_programs(release), HELM, HTTP_ECHO)

@@ -60,8 +60,10 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
 
     def namespace(self, name: str) -> None:
+        """Have a namespace with the account that Pods need to get in."""
         manifest: Raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         self.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(manifest))
+        self.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=60s")
 
     def as_account(self, namespace: str, account: str, directory: Path) -> Path:
         """A kubeconfig with that service account's rights and no more."""

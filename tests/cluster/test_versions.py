@@ -3,7 +3,7 @@
 import pytest
 
 from cluster import versions
-from cluster.versions import ETCD, HELM, KUBERNETES, Version
+from cluster.versions import ETCD, HELM, HTTP_ECHO, KUBERNETES, Version
 
 API_SERVER = KUBERNETES.program("kube-apiserver")
 
@@ -74,7 +74,8 @@ def test_helm_is_told_its_version_and_the_clusters() -> None:
 
 def test_helm_leaves_the_names_of_the_other_binaries_as_they_are() -> None:
     """They are found by what their own module holds; with another one in it, all would be built anew."""
-    assert HELM.module.directory not in {program.module.directory for program in versions.all_programs()[:-1]}
+    others = [program for program in versions.all_programs() if program is not HELM]
+    assert HELM.module.directory not in {program.module.directory for program in others}
 
 
 def test_go_mod_pins_the_version_that_the_constants_name() -> None:
@@ -85,6 +86,8 @@ def test_go_mod_pins_the_version_that_the_constants_name() -> None:
     assert staging in kubernetes
     assert f"go.etcd.io/etcd/server/v3 v{ETCD.module.version}" in (ETCD.module.directory / "go.mod").read_text()
     assert f"helm.sh/helm/v3 v{HELM.module.version} " in (HELM.module.directory / "go.mod").read_text()
+    assert f"{HTTP_ECHO.package} v{HTTP_ECHO.module.version} " in (HTTP_ECHO.module.directory / "go.mod").read_text()
+    assert HTTP_ECHO.module.ldflags.endswith(f".Version={HTTP_ECHO.module.version}")
 
 
 def test_every_kubernetes_program_is_a_tool_of_its_module() -> None:

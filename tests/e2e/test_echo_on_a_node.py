@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import hostile
 from harness import ECHO, JOB, POD, SCHEDULED_ECHO, Api, Operator, condition_of, echo, eventually, scheduled_echo
 from runner.objects import Raw
 
@@ -13,22 +14,6 @@ if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-
-
-MESSAGES = {
-    "plain": "hello",
-    "unicode": "Hola, 世界! 🦆 é e\u0301 \u202etxet",
-    "empty": "",
-    "option": "-n",
-    "options": "-ne \\x41",
-    "quotes": """it's "quoted" `id` \\' \\" ''' \"\"\"""",
-    "shell": "$(id) ${HOME} $HOME `id` ; id && id | id > /tmp/x",
-    "variables": "$(POD) $$(HOME) $$ $ $$$ $(KUBERNETES_SERVICE_HOST)",
-    "jinja": "{{ lookup('pipe','id') }} {% set x = 1 %} {# c #} {{ 1 + 1 }}",
-    "lines": "one\ntwo\n\n  three\n",
-    "format": "%s %d %% \\n \\t \\x41 %b",
-    "yaml": "!unsafe {a: b} - c: [d] # e\n--- &x *x",
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +44,9 @@ def state(obj: Raw) -> str:
 @pytest.mark.usefixtures("node_operator")
 async def test_every_message_arrives_byte_for_byte(api: Api, node_plane: "ControlPlane") -> None:
     """Nothing between a resource and its Pod reads a message: no template, no shell, no expansion, no option."""
-    for name, message in MESSAGES.items():
+    for name, message in hostile.TEXTS.items():
         await api.create(echo(name, "default", message))
-    for name, message in MESSAGES.items():
+    for name, message in hostile.TEXTS.items():
         obj = await api.until(ECHO, "default", name, lambda obj: state(obj) in {"Complete", "Failed"}, within=150)
         assert state(obj) == "Complete", obj["status"]
         assert condition_of(obj, "Ready")["status"] == "True"

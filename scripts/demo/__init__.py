@@ -1,0 +1,1 @@
+"""`make demo`: an operator's work, shown on a real cluster."""
