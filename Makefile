@@ -50,7 +50,6 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 
 .PHONY: test-molecule
 test-molecule: $(READY) ## Molecule's scenarios that can run here (SCENARIO=default|ha|kind|upgrade; CLUSTER=embedded|kind|current)
-	@$(BIN)/python -m cluster build
 	@$(BIN)/python -m scripts.scenarios --scenario="$(SCENARIO)" --cluster=$(CLUSTER)
 
 .PHONY: bench
@@ -70,9 +69,12 @@ ON_CLUSTER = [ -n "$$KUBECONFIG" ] || eval "$$($(BIN)/python -m cluster env 2> /
 run: $(READY) ## Run the operator here, against KUBECONFIG's cluster, or the embedded one while it is up
 	@$(ON_CLUSTER) exec $(BIN)/ansible-operator run --strict --log-format console
 
+# Empty: ~/.kube/config stays as it is, and only this makefile's targets find the cluster by themselves.
+CONTEXT ?= yes
+
 .PHONY: cluster-up
-cluster-up: $(READY) ## Build and start the embedded cluster (control plane, and a node where possible)
-	@$(BIN)/python -m cluster up
+cluster-up: $(READY) ## Build and start the embedded cluster, and make it kubectl's current context (CONTEXT= to leave that)
+	@$(BIN)/python -m cluster up $(if $(CONTEXT),--context)
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## Stop the embedded cluster and undo what it changed on this machine

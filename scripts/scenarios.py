@@ -14,11 +14,25 @@ from pathlib import Path
 
 import yaml
 
-from cluster import commandline, nodecheck, processes
-from cluster.kind import engine, needs
+from cluster import build, commandline, nodecheck, processes, versions
+from cluster.errors import DeclinedError
+from cluster.kind import engine, needs, nodeimage, programs
+from cluster.node import Node
 from cluster.progress import Progress
 
-__all__ = ["CLUSTERS", "Hindrance", "Molecule", "Runner", "Scenario", "chosen", "excerpt", "found", "hindrance", "main"]
+__all__ = [
+    "CLUSTERS",
+    "Hindrance",
+    "Molecule",
+    "Runner",
+    "Scenario",
+    "chosen",
+    "excerpt",
+    "found",
+    "hindrance",
+    "main",
+    "prepare",
+]
 
 CLUSTERS = ("embedded", "kind", "current")
 _ROOT = Path(__file__).resolve().parents[1]
@@ -105,12 +119,29 @@ def hindrance(cluster: str) -> Hindrance | None:
     return None if now is None else Hindrance(reason=now, passing=True)
 
 
+def prepare(cluster: str) -> None:
+    """Build and install what takes minutes the first time, so that a person sees it, and is asked.
+
+    Raises:
+        cluster.errors.DeclinedError: The person at the terminal said no.
+        cluster.errors.ClusterError: It can't be built or installed.
+    """
+    if cluster == "embedded":
+        Node.prepare(Progress())
+        build.provide(versions.all_programs(), Progress())
+    elif cluster == "kind" and engine.found() is None and not os.environ.get("KIND_NODE_IMAGE"):
+        needs.install((*needs.ENGINE, *needs.IMAGE), Progress(), engine=True)
+        programs.provide([programs.KIND], Progress())
+        nodeimage.provide(Progress())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     """Has scenarios tested, one at a time, as a machine has one node."""
 
     hindrance: Callable[[str], Hindrance | None]
-    """As the function of that name."""
+    prepare: Callable[[str], None]
+    """As the functions of these names."""
     test: Callable[[Scenario], int]
     """Has Molecule test one, and write its log; returns the exit status."""
     logs: Path
@@ -133,7 +164,7 @@ class Runner:
         return 1 if failed else 0
 
     def _passes(self, scenario: Scenario, *, must: bool) -> bool:
-        hindered = self.hindrance(scenario.cluster)
+        hindered = self.hindrance(scenario.cluster) or self._declined(scenario)
         if hindered is not None:
             fails = must or hindered.passing
             self.progress.warn(f"  scenario {scenario.name}: {'cannot run' if fails else 'not run'}: {hindered.reason}")
@@ -149,6 +180,13 @@ class Runner:
             self.progress.warn(f"scenario {scenario.name} failed; all it said is in {_shown(log)}")
             return False
         return True
+
+    def _declined(self, scenario: Scenario) -> Hindrance | None:
+        try:
+            self.prepare(scenario.cluster)
+        except DeclinedError:
+            return Hindrance(reason="You did not want this machine changed.", passing=False)
+        return None
 
     def _test(self, scenario: Scenario) -> None:
         if self.test(scenario) != 0:
@@ -225,7 +263,7 @@ def main() -> int:
         print(f"molecule: {error}", file=sys.stderr)
         return 2
     molecule = Molecule(program=Path(sys.executable).parent / "molecule", logs=logs, cluster=options.cluster)
-    runner = Runner(hindrance=hindrance, test=molecule.test, logs=logs, progress=Progress())
+    runner = Runner(hindrance=hindrance, prepare=prepare, test=molecule.test, logs=logs, progress=Progress())
     return commandline.run(lambda: runner.run(scenarios, named=bool(options.scenario)), stops=False)
 
 

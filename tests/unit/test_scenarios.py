@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster import processes
+from cluster.errors import DeclinedError
 from cluster.progress import Progress
 from harness import ROOT
 from scripts import scenarios
@@ -62,9 +63,16 @@ class Run:
         hindered: Mapping[str, Hindrance] | None = None,
         failing: Mapping[str, str] | None = None,
         named: bool = False,
+        declined: str = "",
     ) -> None:
         self.tested: list[str] = []
+        self.prepared: list[str] = []
         stream = io.StringIO()
+
+        def prepare(cluster: str) -> None:
+            if cluster == declined:
+                raise DeclinedError
+            self.prepared.append(cluster)
 
         def test(one: Scenario) -> int:
             self.tested.append(one.name)
@@ -73,6 +81,7 @@ class Run:
 
         runner = Runner(
             hindrance=(hindered or {}).get,
+            prepare=prepare,
             test=test,
             logs=logs,
             progress=Progress(stream=stream),
@@ -94,7 +103,14 @@ def test_each_scenario_gets_a_line_with_its_seconds_and_its_output_stays_in_the_
 def test_what_cannot_run_here_is_said_in_a_line_and_is_no_failure(tmp_path: Path) -> None:
     run = Run(tmp_path, hindered={"kind": IMPOSSIBLE})
     assert (run.status, run.tested) == (0, ["a", "c"])
+    assert "kind" not in run.prepared
     assert "  scenario b: not run: A node needs root.\n" in run.said
+
+
+def test_who_does_not_want_the_machine_changed_is_told_what_is_not_run(tmp_path: Path) -> None:
+    run = Run(tmp_path, declined="kind")
+    assert (run.status, run.tested) == (0, ["a", "c"])
+    assert "  scenario b: not run: You did not want this machine changed.\n" in run.said
 
 
 def test_what_a_person_could_make_room_for_is_a_failure(tmp_path: Path) -> None:
