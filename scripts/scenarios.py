@@ -5,6 +5,7 @@ for by its name does fail. What a scenario says goes into a log, and is shown wh
 """
 
 import argparse
+import functools
 import os
 import signal
 import sys
@@ -119,20 +120,26 @@ def hindrance(cluster: str) -> Hindrance | None:
     return None if now is None else Hindrance(reason=now, passing=True)
 
 
-def prepare(cluster: str) -> None:
-    """Build and install what takes minutes the first time, so that a person sees it, and is asked.
+def prepare(cluster: str) -> Hindrance | None:
+    """Install and build what takes minutes the first time, so that a person sees it, and is asked.
+
+    Returns:
+        `None`: all is there. Else the person at the terminal said no.
 
     Raises:
-        cluster.errors.DeclinedError: The person at the terminal said no.
         cluster.errors.ClusterError: It can't be built or installed.
     """
-    if cluster == "embedded":
-        Node.prepare(Progress())
-        build.provide(versions.all_programs(), Progress())
-    elif cluster == "kind" and engine.found() is None and not os.environ.get("KIND_NODE_IMAGE"):
-        needs.install((*needs.ENGINE, *needs.IMAGE), Progress(), engine=True)
-        programs.provide([programs.KIND], Progress())
-        nodeimage.provide(Progress())
+    try:
+        if cluster == "embedded":
+            Node.prepare(Progress())
+            build.provide(versions.all_programs(), Progress())
+        elif cluster == "kind" and engine.found() is None and not os.environ.get("KIND_NODE_IMAGE"):
+            needs.install((*needs.ENGINE, *needs.IMAGE), Progress(), engine=True)
+            programs.provide([programs.KIND], Progress())
+            nodeimage.provide(Progress())
+    except DeclinedError:
+        return Hindrance(reason="You did not want this machine changed.", passing=False)
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +147,7 @@ class Runner:
     """Has scenarios tested, one at a time, as a machine has one node."""
 
     hindrance: Callable[[str], Hindrance | None]
-    prepare: Callable[[str], None]
+    prepare: Callable[[str], Hindrance | None]
     """As the functions of these names."""
     test: Callable[[Scenario], int]
     """Has Molecule test one, and write its log; returns the exit status."""
@@ -164,7 +171,7 @@ class Runner:
         return 1 if failed else 0
 
     def _passes(self, scenario: Scenario, *, must: bool) -> bool:
-        hindered = self.hindrance(scenario.cluster) or self._declined(scenario)
+        hindered = self.hindrance(scenario.cluster) or self.prepare(scenario.cluster)
         if hindered is not None:
             fails = must or hindered.passing
             self.progress.warn(f"  scenario {scenario.name}: {'cannot run' if fails else 'not run'}: {hindered.reason}")
@@ -180,13 +187,6 @@ class Runner:
             self.progress.warn(f"scenario {scenario.name} failed; all it said is in {_shown(log)}")
             return False
         return True
-
-    def _declined(self, scenario: Scenario) -> Hindrance | None:
-        try:
-            self.prepare(scenario.cluster)
-        except DeclinedError:
-            return Hindrance(reason="You did not want this machine changed.", passing=False)
-        return None
 
     def _test(self, scenario: Scenario) -> None:
         if self.test(scenario) != 0:
@@ -263,7 +263,9 @@ def main() -> int:
         print(f"molecule: {error}", file=sys.stderr)
         return 2
     molecule = Molecule(program=Path(sys.executable).parent / "molecule", logs=logs, cluster=options.cluster)
-    runner = Runner(hindrance=hindrance, prepare=prepare, test=molecule.test, logs=logs, progress=Progress())
+    runner = Runner(
+        hindrance=hindrance, prepare=functools.cache(prepare), test=molecule.test, logs=logs, progress=Progress()
+    )
     return commandline.run(lambda: runner.run(scenarios, named=bool(options.scenario)), stops=False)
 
 

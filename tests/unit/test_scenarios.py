@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cluster import processes
-from cluster.errors import DeclinedError
 from cluster.progress import Progress
 from harness import ROOT
 from scripts import scenarios
 from scripts.scenarios import Hindrance, Runner, Scenario
 
 IMPOSSIBLE = Hindrance(reason="A node needs root.", passing=False)
+DECLINED = Hindrance(reason="You did not want that.", passing=False)
 OCCUPIED = Hindrance(reason="A node runs already.", passing=True)
 
 
@@ -63,16 +63,15 @@ class Run:
         hindered: Mapping[str, Hindrance] | None = None,
         failing: Mapping[str, str] | None = None,
         named: bool = False,
-        declined: str = "",
+        declined: Mapping[str, Hindrance] | None = None,
     ) -> None:
         self.tested: list[str] = []
         self.prepared: list[str] = []
         stream = io.StringIO()
 
-        def prepare(cluster: str) -> None:
-            if cluster == declined:
-                raise DeclinedError
+        def prepare(cluster: str) -> Hindrance | None:
             self.prepared.append(cluster)
+            return (declined or {}).get(cluster)
 
         def test(one: Scenario) -> int:
             self.tested.append(one.name)
@@ -108,9 +107,9 @@ def test_what_cannot_run_here_is_said_in_a_line_and_is_no_failure(tmp_path: Path
 
 
 def test_who_does_not_want_the_machine_changed_is_told_what_is_not_run(tmp_path: Path) -> None:
-    run = Run(tmp_path, declined="kind")
+    run = Run(tmp_path, declined={"kind": DECLINED})
     assert (run.status, run.tested) == (0, ["a", "c"])
-    assert "  scenario b: not run: You did not want this machine changed.\n" in run.said
+    assert "  scenario b: not run: You did not want that.\n" in run.said
 
 
 def test_what_a_person_could_make_room_for_is_a_failure(tmp_path: Path) -> None:
