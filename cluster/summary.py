@@ -38,6 +38,7 @@ class Summary:
                 "node": self.node,
                 "noNodeBecause": self.no_node_because,
                 "testImage": images.BUSYBOX if self.node else None,
+                "context": self.context,
                 "alreadyUp": self.already_up,
                 "seconds": round(self.took_s, 1),
             },
