@@ -29,9 +29,11 @@ demo: $(READY) ## Run the main job on a real cluster: an Echo prints its message
 	@$(BIN)/python -m scripts.demo --cluster $(CLUSTER) --example "$(EXAMPLE)"
 
 .PHONY: test
-test: check ## Everything that must pass: check, integration and end-to-end tests
+test: check ## Everything that must pass: check, integration and end-to-end tests, Molecule's scenarios
 	@$(BIN)/python -m cluster build
 	@$(BIN)/pytest -m "(ansible or integration or e2e) and not kind" --numprocesses auto --maxprocesses 4 --durations=15
+	@$(MAKE) --no-print-directory test-molecule SCENARIO= CLUSTER=embedded
+	@$(MAKE) --no-print-directory test-kind
 
 .PHONY: check
 check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
@@ -46,12 +48,9 @@ check: $(READY) ## Linters, types, layers and unit tests; no cluster needed
 	$(BIN)/zizmor --quiet --offline --no-progress .github
 	$(BIN)/pytest -q -m "not ansible and not integration and not e2e" --numprocesses auto --maxprocesses 4
 
-# `kind` makes a cluster of another sort, and takes an engine for containers.
 .PHONY: test-molecule
-test-molecule: $(READY) ## Molecule's scenarios, all but kind (SCENARIO=default|ha|upgrade|kind; CLUSTER=embedded|kind|current)
-	@$(BIN)/python -m cluster build
-	@PATH="$(CURDIR)/$(BIN):$$PATH" CLUSTER=$(CLUSTER) molecule --base-config=.config/molecule/config.yml \
-	  test $(if $(SCENARIO),--scenario-name=$(SCENARIO),--all --exclude=kind)
+test-molecule: $(READY) ## Molecule's scenarios that can run here (SCENARIO=default|ha|kind|upgrade; CLUSTER=embedded|kind|current)
+	@$(BIN)/python -m scripts.scenarios --scenario="$(SCENARIO)" --cluster=$(CLUSTER)
 
 .PHONY: bench
 bench: $(READY) ## Measure speed, cost and memory (SCENARIO=name COUNT=n WORKERS=n; PEER=path of another ansible-operator)
@@ -70,9 +69,12 @@ ON_CLUSTER = [ -n "$$KUBECONFIG" ] || eval "$$($(BIN)/python -m cluster env 2> /
 run: $(READY) ## Run the operator here, against KUBECONFIG's cluster, or the embedded one while it is up
 	@$(ON_CLUSTER) exec $(BIN)/ansible-operator run --strict --log-format console
 
+# Empty: ~/.kube/config stays as it is, and only this makefile's targets find the cluster by themselves.
+CONTEXT ?= yes
+
 .PHONY: cluster-up
-cluster-up: $(READY) ## Build and start the embedded cluster (control plane, and a node where possible)
-	@$(BIN)/python -m cluster up
+cluster-up: $(READY) ## Build and start the embedded cluster, and make it kubectl's current context (CONTEXT= to leave that)
+	@$(BIN)/python -m cluster up $(if $(CONTEXT),--context)
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## Stop the embedded cluster and undo what it changed on this machine

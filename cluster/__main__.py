@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = parser.add_subparsers(metavar="{up,down,status,env,load,build,which}", required=True)
     up = sub.add_parser("up", parents=[named, kind, printing], help="start the cluster, or say that it runs")
+    up.add_argument(
+        "--context",
+        action="store_true",
+        help="make it the current context of ~/.kube/config until down, unless KUBECONFIG is set",
+    )
     up.set_defaults(run=_up)
     down = sub.add_parser("down", help="stop the cluster and remove its data and logs")
     chosen = down.add_mutually_exclusive_group()
@@ -85,6 +90,7 @@ def _up(chosen: argparse.Namespace) -> int:
     return commands.up(
         commands.Place(root=commandline.root(), name=chosen.name),
         control_plane_only=chosen.control_plane_only,
+        context=chosen.context,
         as_json=chosen.json,
         progress=Progress(),
     )

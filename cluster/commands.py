@@ -9,16 +9,17 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cluster import build, images, machine, nodecheck, processes, usage, versions
+from cluster import build, images, machine, nodecheck, processes, usage, usercontext, versions
 from cluster.components import Layout
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
-from cluster.errors import ClusterError, DeclinedError, NotOursError, UnreadableStateError
+from cluster.errors import ClusterError, ContextRefusedError, DeclinedError, NotOursError, UnreadableStateError
 from cluster.node import Node
-from cluster.progress import Progress, seconds
+from cluster.progress import Progress
+from cluster.summary import Summary
 from cluster.supervision import ComponentStatus
 
 NOT_UP = 3
@@ -37,73 +38,34 @@ class Place:
         return (self.root / self.name).resolve()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """What `up` has to say."""
+def up(place: Place, *, control_plane_only: bool, context: bool, as_json: bool, progress: Progress) -> int:
+    """Bring the cluster up, with a node where one is possible; leaves nothing behind when interrupted.
 
-    name: str
-    kubernetes: str
-    directory: Path
-    kubeconfig: Path
-    kubectl: Path
-    server: str
-    node: bool
-    no_node_because: str | None
-    """`None`: there is a node."""
-    already_up: bool
-    took_s: float
-
-    def as_json(self) -> str:
-        return json.dumps(
-            {
-                "name": self.name,
-                "kubernetes": self.kubernetes,
-                "directory": str(self.directory),
-                "kubeconfig": str(self.kubeconfig),
-                "kubectl": str(self.kubectl),
-                "server": self.server,
-                "node": self.node,
-                "noNodeBecause": self.no_node_because,
-                "testImage": images.BUSYBOX if self.node else None,
-                "alreadyUp": self.already_up,
-                "seconds": round(self.took_s, 1),
-            },
-            indent=2,
-        )
-
-    def as_text(self) -> str:
-        what = "control plane and one node" if self.node else "control plane, no node"
-        up = f'Cluster "{self.name}" is up already' if self.already_up else f'Cluster "{self.name}" is up'
-        took = "" if self.already_up else f", in {seconds(self.took_s)}"
-        lines = [
-            f"{up}: Kubernetes {self.kubernetes}, {what}{took}.",
-            f"  kubeconfig  {self.kubeconfig}",
-            f"  kubectl     {self.kubectl}",
-        ]
-        if self.node:
-            lines.append(f"  test image  {images.BUSYBOX} (on the node; it has no registry to pull others from)")
-        else:
-            lines.append(f"  No node, so no Pod runs: {self.no_node_because}")
-        used = usage.variables(kubeconfig=self.kubeconfig, kubectl=self.kubectl, node=self.node)
-        lines += ["", *usage.exports(used)]
-        return "\n".join(lines)
-
-
-def up(place: Place, *, control_plane_only: bool, as_json: bool, progress: Progress) -> int:
-    """Bring the cluster up, with a node where one is possible; leaves nothing behind when interrupted."""
+    Args:
+        place: Which.
+        control_plane_only: No node, even where one is possible.
+        context: Make it the current context of the user's own kubeconfig.
+        as_json: Print JSON.
+        progress: Where to say what is done.
+    """
     started = time.monotonic()
     _refuse_foreign(place.directory)
     summary = _running_already(place, control_plane_only=control_plane_only)
     if summary is None:
         try:
             summary = _bring_up(place, control_plane_only, progress, started)
+            said = _offer_context(place) if context else ""
         except ClusterError:
             _stop(place.directory)  # the directory stays: its logs say why
             raise
         except BaseException:
             _stop(place.directory)
+            _remove_context(place.directory, progress)
             _remove(place.directory)
             raise
+    else:
+        said = _offer_context(place) if context else ""
+    summary = replace(summary, context=said)
     print(summary.as_json() if as_json else summary.as_text())
     return 0
 
@@ -122,6 +84,7 @@ def down(root: Path, name: str | None, progress: Progress) -> int:
         directory = Place(root=root, name=each).directory
         with progress.step(f'stopping cluster "{each}"', announce=False):
             stopped = _stop(directory)
+            _remove_context(directory, progress)
             existed = _remove(directory)
         if stopped:
             print(f'Stopped cluster "{each}": {", ".join(stopped)}.')
@@ -272,6 +235,17 @@ def _summary(place: Place, plane: ControlPlane, reason: str | None, *, already_u
         already_up=already_up,
         took_s=took_s,
     )
+
+
+def _offer_context(place: Place) -> str:
+    return usercontext.offer(place.name, ControlPlane(place.directory).settings)
+
+
+def _remove_context(directory: Path, progress: Progress) -> None:
+    try:
+        usercontext.remove(directory)
+    except ContextRefusedError as error:
+        progress.warn(f"a context stays: {error}")
 
 
 def _stop(directory: Path) -> list[str]:

@@ -66,6 +66,10 @@ class BuildFailedError(ClusterError):
         return _with_output(f"building {self.program} failed:", self.output.strip().splitlines()[-20:])
 
 
+class ContextRefusedError(ClusterError):
+    """A kubeconfig was not given a context, or keeps it; the text says why."""
+
+
 class NodeRefusedError(ClusterError):
     """This machine, or this control plane, can't have a node; the text is a sentence that says why."""
 

@@ -13,10 +13,19 @@ _CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21}
 
 
 def refusal() -> str | None:
-    """Say in a sentence why this machine can't have a node.
+    """Say in a sentence why this machine can't have a node now.
 
     Returns:
         `None`: it can.
+    """
+    return impossible() or occupied()
+
+
+def impossible() -> str | None:
+    """Say in a sentence why this machine can't have a node, whatever is stopped on it.
+
+    Returns:
+        `None`: it can, if no other one runs.
     """
     if not sys.platform.startswith("linux"):
         return "A node needs Linux."
@@ -30,7 +39,7 @@ def refusal() -> str | None:
         return f"This is not Debian, and these are not installed: {', '.join(need.package for need in needs)}."
     if network.machine_address() is None:
         return "This machine has no network address but loopback, and Pods can't reach that."
-    return occupied()
+    return None
 
 
 def occupied() -> str | None:

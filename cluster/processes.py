@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 MARKER = "ECHOPERATOR_CLUSTER_DIRECTORY"
 """Environment variable that every process of a cluster carries, its value the cluster's directory."""
@@ -232,16 +233,46 @@ def answer(arguments: Sequence[str | Path], *, env: Mapping[str, str], timeout_s
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def run_to_end(arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
+def run_to_end(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[int, str]:
     """Run a program and its children to their end; an interrupt ends all of them before it goes on.
 
     Returns:
         The exit status, and standard output and error together.
     """
+    with _alone(arguments, subprocess.PIPE, cwd=cwd, env=env, grace_s=5.0) as child:
+        said, _ = child.communicate()
+    return child.returncode, said
+
+
+def run_logged(
+    arguments: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path | None = None, grace_s: float = 5.0
+) -> int:
+    """As `run_to_end`, with all that they say in a file that can be read meanwhile.
+
+    Args:
+        arguments: Program and arguments.
+        log: Written anew; its directory is made.
+        env: The whole environment.
+        cwd: Where it runs; `None`: here.
+        grace_s: How long an interrupted program may take to undo what it has half done, in seconds.
+
+    Returns:
+        The exit status.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output, _alone(arguments, output, cwd=cwd, env=env, grace_s=grace_s) as child:
+        return child.wait()
+
+
+@contextlib.contextmanager
+def _alone(
+    arguments: Sequence[str], output: IO[bytes] | int, *, cwd: Path | None, env: Mapping[str, str], grace_s: float
+) -> Iterator[subprocess.Popen[str]]:
+    """A child in a session of its own, so that a terminal's Ctrl-C reaches it through us only."""
     with subprocess.Popen(
         arguments,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
         env=dict(env),
@@ -249,12 +280,11 @@ def run_to_end(arguments: list[str], *, cwd: Path, env: Mapping[str, str]) -> tu
         start_new_session=True,
     ) as child:
         try:
-            said, _ = child.communicate()
+            yield child
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGINT)  # Go removes its work directory on this one
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(5)
+                    child.wait(grace_s)
                 os.killpg(child.pid, signal.SIGKILL)
             raise
-    return child.returncode, said

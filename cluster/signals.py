@@ -2,9 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupted", "end_cleanly", "finish_in_spite"]
+__all__ = ["Interrupted", "end_cleanly", "finish_in_spite", "held"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,3 +40,17 @@ def end_cleanly() -> None:
 
     for each in _SIGNALS:
         signal.signal(each, first)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Have signals wait until the body is through, for what takes a moment and must not be half done."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in _SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if came:
+            signal.raise_signal(came[0])

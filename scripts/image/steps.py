@@ -1,13 +1,14 @@
 """Runs the programs of a build: each is a step that a person sees, with a log and a clear end when it fails."""
 
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster import processes
 from cluster.progress import Progress
 from scripts.image.errors import StepFailedError
+
+_UNDOING_S = 120.0
 
 
 def run(
@@ -32,29 +33,17 @@ def run(
     Raises:
         StepFailedError: It failed, or is not installed.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output, progress.step(text):
+    with progress.step(text):
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                cwd=cwd,
+            # Half-made mounts are the program's own to undo, however long that takes it.
+            code = processes.run_logged(
+                command, log=log, env={**os.environ, **(environment or {})}, cwd=cwd, grace_s=_UNDOING_S
             )
         except OSError as error:
-            output.write(f"{error}\n".encode())
+            log.write_text(f"{error}\n", encoding="utf-8")
             raise StepFailedError(text, log) from error
-        try:
-            code = process.wait()
-        except BaseException:
-            # A terminal's Ctrl-C has reached it too; half-made mounts are its own to undo, so it is waited for.
-            process.terminate()
-            process.wait()
-            raise
-    if code != 0:
-        raise StepFailedError(text, log)
+        if code != 0:
+            raise StepFailedError(text, log)
 
 
 def answer(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cluster_traces import cluster_command, cluster_process, processes_of
 
-from cluster import processes, state
+from cluster import cache, processes, state
 from cluster.controlplane import ControlPlane, ControlPlaneOptions
 from cluster.errors import AlreadyRunningError, ComponentFailed, NotRunningError
 
@@ -281,6 +281,28 @@ def test_command_line_up_status_down(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
     assert not (tmp_path / "one").exists()
     assert cluster_command(tmp_path, "status", "--name", "one").returncode == 3
+
+
+def test_a_bare_kubectl_works_on_the_cluster_until_down_if_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("ECHOPERATOR_CACHE", str(cache.root()))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    try:
+        up = cluster_command(tmp_path, "up", "--control-plane-only", "--json")
+        assert up.returncode == 0, up.stderr
+        assert list(home.iterdir()) == []
+        again = cluster_command(tmp_path, "up", "--control-plane-only", "--context", "--json")
+        assert f"echoperator of {home}/.kube/config is current" in json.loads(again.stdout)["context"]
+        bare = [json.loads(up.stdout)["kubectl"], "get", "namespace", "default", "--output=name"]
+        assert subprocess.run(bare, capture_output=True, text=True, check=False).stdout == "namespace/default\n"
+    finally:
+        down = cluster_command(tmp_path, "down")
+    assert down.returncode == 0
+    assert not (home / ".kube" / "config").exists()
 
 
 @pytest.mark.parametrize("component", ["etcd", "kube-apiserver", "kube-controller-manager"])
