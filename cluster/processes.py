@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cluster import signals
+
 MARKER = "ECHOPERATOR_CLUSTER_DIRECTORY"
 """Environment variable that every process of a cluster carries, its value the cluster's directory."""
 
@@ -269,22 +271,28 @@ def _alone(
     arguments: Sequence[str], output: IO[bytes] | int, *, cwd: Path | None, env: Mapping[str, str], grace_s: float
 ) -> Iterator[subprocess.Popen[str]]:
     """A child in a session of its own, so that a terminal's Ctrl-C reaches it through us only."""
-    with subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=dict(env),
-        cwd=cwd,
-        start_new_session=True,
-    ) as child:
-        try:
-            yield child
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGINT)  # Go removes its work directory on this one
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(grace_s)
-                os.killpg(child.pid, signal.SIGKILL)
-            raise
+    with contextlib.ExitStack() as stack:
+        # An interrupt within it would leave a child that nobody knows of.
+        with signals.held():
+            child = stack.enter_context(
+                subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    env=dict(env),
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            )
+            stack.push(lambda failure, *_: _end_session(child, grace_s) if failure else None)
+        yield child
+
+
+def _end_session(child: subprocess.Popen[str], grace_s: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)  # Go removes its work directory on this one
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(grace_s)
+        os.killpg(child.pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -44,7 +45,13 @@ def end_cleanly() -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Have signals wait until the body is through, for what takes a moment and must not be half done."""
+    """Have signals wait until the body is through, for what takes a moment and must not be half done.
+
+    Python handles signals in the main thread; others are never disturbed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     came: list[int] = []
     before = {each: signal.signal(each, lambda number, _: came.append(number)) for each in _SIGNALS}
     try:

@@ -8,6 +8,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,6 +184,25 @@ def test_an_interrupted_run_takes_its_children_along(tmp_path: Path) -> None:
         parent.wait(20)
     assert shell.wait_gone(5)
     assert sleeper.wait_gone(5)
+
+
+def test_an_interrupt_while_the_program_starts_leaves_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program runs, and whoever started it has no word of it yet."""
+    started: list[int] = []
+
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        processes.run_to_end(["sleep", "60"], cwd=tmp_path, env=os.environ)
+    (pid,) = started
+    assert processes.identify(pid) is None
 
 
 def test_children_are_collected(spawned: Spawner) -> None:
