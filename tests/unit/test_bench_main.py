@@ -40,7 +40,7 @@ def planned(*measures: object) -> list[Planned]:
 
 
 def test_what_goes_wrong_in_one_scenario_costs_no_other_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ten minutes of measuring must not be lost to the last minute."""
+    """A quarter of an hour of measuring must not be lost to the last minute."""
     found = _Found()
     _measure_all(planned(wrong, broken, not_here, good), found, workers=None, peer=None)
     assert [one.scenario for one in found.measurements] == ["good"]
