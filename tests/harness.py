@@ -36,6 +36,8 @@ POD = GroupVersionKind("", "v1", "Pod")
 DEPLOYMENT = GroupVersionKind("apps", "v1", "Deployment")
 LEASE = GroupVersionKind("coordination.k8s.io", "v1", "Lease")
 CRD = GroupVersionKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")
+COLLECTED = 150.0
+"""Seconds in which what has lost its owner is gone: the garbage collector learns of new kinds every half minute."""
 
 
 async def eventually[T](

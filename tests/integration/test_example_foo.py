@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from harness import CRD, POD, Api, Operator, condition_of, eventually, succeeded
+from harness import COLLECTED, CRD, POD, Api, Operator, condition_of, eventually, succeeded
 from projects import EXAMPLES, Cluster, project_operator
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw
@@ -94,11 +94,12 @@ async def test_deleted_pod_is_made_again(api: Api) -> None:
     await another(api, "again", first)
 
 
+@pytest.mark.timeout(240)
 async def test_deleted_foo_takes_its_pod_along(api: Api) -> None:
     await api.create(foo("brief"))
     await api.until(POD, SPACE, "brief")
     await api.delete(FOO, SPACE, "brief")
-    await api.gone(POD, SPACE, "brief")
+    await api.gone(POD, SPACE, "brief", within=COLLECTED)
 
 
 async def test_changed_foo_gets_a_pod_that_prints_what_it_says_now(api: Api) -> None:

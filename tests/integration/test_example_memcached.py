@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import DEPLOYMENT, Api, Operator, condition_of, eventually, succeeded
+from harness import COLLECTED, DEPLOYMENT, Api, Operator, condition_of, eventually, succeeded
 from projects import ACCESS, MEMCACHED, MEMCACHED_PROJECT, PROBE, TENANT, Cluster, cached, memcached_operator
 from runner.objects import GroupVersionKind, Raw
 
@@ -111,12 +111,13 @@ async def test_change_of_a_blacklisted_kind_is_no_reason_to_run_the_role(api: Ap
     assert owners(config_map) == [("Memcached", "sessions")]
 
 
+@pytest.mark.timeout(240)
 async def test_deleted_resource_takes_what_was_made_for_it_along(api: Api) -> None:
     await api.create(cached(MEMCACHED, "brief", SPACE))
     await api.until(MEMCACHED, SPACE, "brief", succeeded)
     await api.delete(MEMCACHED, SPACE, "brief")
     for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP):
-        await api.gone(kind, SPACE, "brief")
+        await api.gone(kind, SPACE, "brief", within=COLLECTED)
 
 
 async def test_secret_is_followed_and_never_written(api: Api, operator: Operator) -> None:

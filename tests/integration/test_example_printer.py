@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import POD, Api, Operator, condition_of, succeeded
+from harness import COLLECTED, POD, Api, Operator, condition_of, succeeded
 from projects import EXAMPLES, Cluster, project_operator
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw
@@ -220,11 +220,12 @@ async def test_somebody_else_s_pod_of_the_name_is_named_and_left_alone(api: Api)
     assert status(await current(api, "taken", "created")) == {"current": "created", "pod": "taken"}
 
 
+@pytest.mark.timeout(240)
 async def test_deleted_printer_takes_its_pod_along(api: Api) -> None:
     await api.create(printer("brief"))
     await current(api, "brief", "created")
     await api.delete(PRINTER, SPACE, "brief")
-    await api.gone(POD, SPACE, "brief")
+    await api.gone(POD, SPACE, "brief", within=COLLECTED)
 
 
 async def test_text_can_not_be_changed_and_the_user_is_told_why(api: Api) -> None:

@@ -22,8 +22,6 @@ PROJECT = EXAMPLES / "webecho"
 WEB_ECHO = GroupVersionKind("test.com", "v1", "Echo")
 SERVICE = GroupVersionKind("", "v1", "Service")
 SPACE = "web"
-SOON = 20.0
-"""Seconds, on a busy machine; the seed looked every five minutes."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -111,14 +109,14 @@ async def test_status_follows_pods_that_become_ready(api: Api) -> None:
         ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
         await api.patch(POD, SPACE, name, {"status": ready}, "status")
     seen = lambda echo: echo["status"].get("readyReplicas") == 2 and echo["status"]["replicas"] == 3  # noqa: E731
-    await api.until(WEB_ECHO, SPACE, "followed", seen, within=SOON)
+    await api.until(WEB_ECHO, SPACE, "followed", seen)
 
 
 async def test_changed_text_and_replicas_are_carried_over(api: Api) -> None:
     await api.create(web_echo("edited", "before", replicas=1))
     await api.until(WEB_ECHO, SPACE, "edited", succeeded)
     await api.patch(WEB_ECHO, SPACE, "edited", {"spec": {"text": "after", "replicas": 3}})
-    deployment = await api.until(DEPLOYMENT, SPACE, "edited", lambda found: found["spec"]["replicas"] == 3, within=SOON)
+    deployment = await api.until(DEPLOYMENT, SPACE, "edited", lambda found: found["spec"]["replicas"] == 3)
     assert container(deployment)["args"] == ["-text=after"]
 
 
@@ -137,14 +135,14 @@ async def test_changed_text_and_replicas_are_carried_over(api: Api) -> None:
 async def test_hostile_text_becomes_one_argument_as_it_is(api: Api, name: str, text: str) -> None:
     """Kubernetes halves each `$$` when it starts the container; nothing else reads the argument before the server."""
     await api.create(web_echo(name, text))
-    deployment = await api.until(DEPLOYMENT, SPACE, name, within=SOON)
+    deployment = await api.until(DEPLOYMENT, SPACE, name)
     (argument,) = container(deployment)["args"]
     assert argument == "-text=" + text.replace("$", "$$")
 
 
 async def test_image_of_the_echo_wins(api: Api) -> None:
     await api.create(web_echo("imaged", image="registry.example/http-echo:1.0.0"))
-    deployment = await api.until(DEPLOYMENT, SPACE, "imaged", within=SOON)
+    deployment = await api.until(DEPLOYMENT, SPACE, "imaged")
     assert container(deployment)["image"] == "registry.example/http-echo:1.0.0"
 
 
@@ -155,7 +153,7 @@ async def test_deleted_child_is_made_again_within_seconds(api: Api, kind: GroupV
     await api.until(WEB_ECHO, SPACE, name, succeeded)
     before = await api.until(kind, SPACE, name)
     await api.delete(kind, SPACE, name)
-    await api.until(kind, SPACE, name, lambda found: found["metadata"]["uid"] != before["metadata"]["uid"], within=SOON)
+    await api.until(kind, SPACE, name, lambda found: found["metadata"]["uid"] != before["metadata"]["uid"])
 
 
 async def test_hand_on_the_deployment_is_undone_within_seconds(api: Api) -> None:
@@ -171,7 +169,7 @@ async def test_hand_on_the_deployment_is_undone_within_seconds(api: Api) -> None
         "handled",
         {"spec": {"replicas": 5, "template": {"spec": {"containers": [changed, other]}}}},
     )
-    await api.until(DEPLOYMENT, SPACE, "handled", lambda found: found["spec"] == wanted["spec"], within=SOON)
+    await api.until(DEPLOYMENT, SPACE, "handled", lambda found: found["spec"] == wanted["spec"])
 
 
 async def test_hand_on_the_service_is_undone_and_the_node_port_stays(api: Api) -> None:
@@ -183,7 +181,7 @@ async def test_hand_on_the_service_is_undone_and_the_node_port_stays(api: Api) -
     extra = {"name": "extra", "port": 80, "protocol": "TCP"}
     theirs = {"selector": {"test.com/app": "someone"}, "ports": [{**port, "targetPort": 1}, extra]}
     await api.patch(SERVICE, SPACE, "served", {"spec": theirs})
-    await api.until(SERVICE, SPACE, "served", lambda found: found["spec"] == wanted["spec"], within=SOON)
+    await api.until(SERVICE, SPACE, "served", lambda found: found["spec"] == wanted["spec"])
 
 
 async def test_finalizers_of_others_stay_when_ours_comes_and_goes(api: Api) -> None:
@@ -193,11 +191,11 @@ async def test_finalizers_of_others_stay_when_ours_comes_and_goes(api: Api) -> N
     echo = await api.until(WEB_ECHO, SPACE, "guarded", succeeded)
     assert echo["metadata"]["finalizers"] == [theirs, "echo.test.com"]
     await api.delete(WEB_ECHO, SPACE, "guarded")
-    await api.until(WEB_ECHO, SPACE, "guarded", lambda found: found["metadata"]["finalizers"] == [theirs], within=SOON)
+    await api.until(WEB_ECHO, SPACE, "guarded", lambda found: found["metadata"]["finalizers"] == [theirs])
     for kind in (DEPLOYMENT, SERVICE):
-        await api.gone(kind, SPACE, "guarded", within=SOON)
+        await api.gone(kind, SPACE, "guarded")
     await api.patch(WEB_ECHO, SPACE, "guarded", {"metadata": {"finalizers": []}})
-    await api.gone(WEB_ECHO, SPACE, "guarded", within=SOON)
+    await api.gone(WEB_ECHO, SPACE, "guarded")
 
 
 async def test_both_are_gone_by_the_time_the_echo_is(api: Api) -> None:
@@ -206,7 +204,7 @@ async def test_both_are_gone_by_the_time_the_echo_is(api: Api) -> None:
     await api.until(WEB_ECHO, SPACE, "brief", succeeded)
     await api.delete(WEB_ECHO, SPACE, "brief")
     for kind in (SERVICE, DEPLOYMENT):
-        await api.gone(kind, SPACE, "brief", within=SOON)
+        await api.gone(kind, SPACE, "brief")
     assert await api.get(WEB_ECHO, SPACE, "brief") is not None
     await api.patch(WEB_ECHO, SPACE, "brief", {"metadata": {"finalizers": []}})
 
@@ -222,7 +220,7 @@ async def test_both_stay_where_the_echo_is_to_leave_orphans(api: Api) -> None:
         echo = await api.get(WEB_ECHO, SPACE, "parent")
         return echo is None or echo["metadata"]["finalizers"] == ["orphan"]
 
-    await eventually(let_go, within=SOON)
+    await eventually(let_go)
     for kind in (DEPLOYMENT, SERVICE):
         child = await api.get(kind, SPACE, "parent")
         assert child is not None
@@ -244,7 +242,7 @@ async def test_child_of_somebody_else_is_neither_changed_nor_removed(api: Api) -
     )
     assert 'Service "taken" is here that is not this Echo\'s' in condition_of(echo, "Failure")["message"]
     await api.delete(WEB_ECHO, SPACE, "taken")
-    await api.gone(WEB_ECHO, SPACE, "taken", within=SOON)
+    await api.gone(WEB_ECHO, SPACE, "taken")
     assert await api.get(SERVICE, SPACE, "taken") == before
 
 
