@@ -231,13 +231,21 @@ def free_port() -> int:
 
 
 def install_crds(plane: "ControlPlane") -> None:
-    """Apply our CRDs and wait until they are served. With kubectl, because some fixtures run inside an event loop."""
+    """Have our CRDs served."""
+    install(plane, ROOT / "config" / "crd")
+
+
+def install(plane: "ControlPlane", kustomization: Path) -> None:
+    """Apply what there is, and wait until the kinds are served that it defines. Others' may come and go meanwhile.
+
+    With kubectl, because some fixtures run inside an event loop.
+    """
     kubectl = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}"]
-    for arguments in (
-        ["apply", "--server-side", "-k", str(ROOT / "config" / "crd")],
-        ["wait", "--for=condition=Established", "--all", "crd", "--timeout=60s"],
-    ):
-        subprocess.run([*kubectl, *arguments], check=True, capture_output=True)
+    apply = ["apply", "--server-side", "--output=name", "-k", str(kustomization)]
+    applied = subprocess.run([*kubectl, *apply], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    definitions = [name for name in applied if name.startswith("customresourcedefinition.")]
+    wait = ["wait", "--for=condition=Established", "--timeout=60s", *definitions]
+    subprocess.run([*kubectl, *wait], check=True, stdout=subprocess.DEVNULL)
 
 
 class Operator:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness import ROOT, Operator
+from harness import ROOT, Operator, install
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ __all__ = [
     "PROBE",
     "TENANT",
     "Cluster",
-    "cached",
     "memcached_operator",
     "project_operator",
+    "resource",
 ]
 
 EXAMPLES = ROOT / "examples"
@@ -54,14 +54,13 @@ class Cluster:
     def apply(self, *arguments: str) -> None:
         self.kubectl("apply", "--server-side", *arguments)
 
-    def install(self, crds: Path) -> None:
-        """Apply CRDs and wait until their kinds are served."""
-        self.apply("-k", str(crds))
-        self.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
+    def install(self, kustomization: Path) -> None:
+        install(self.plane, kustomization)
 
-    def namespace(self, name: str) -> None:
-        """Have a namespace with the account that Pods need to get in."""
-        manifest: Raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    def namespace(self, name: str, *, restricted: bool = False) -> None:
+        """Have a namespace with the account that Pods need to get in; `restricted`: and strict Pod Security."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"} if restricted else {}
+        manifest: Raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
         self.kubectl("apply", "--server-side", "-f", "-", given=json.dumps(manifest))
         self.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=60s")
 
@@ -104,7 +103,8 @@ def project_operator(
     finally:
         running.dispose()
         cluster.kubectl("delete", "-k", str(project / "config" / "rbac"), "--wait=false")
-        cluster.kubectl("delete", "-k", str(project / "config" / "crd"), "--wait=false")
+        # Waited for: a kind that goes while the next operator comes would be taken from under it.
+        cluster.kubectl("delete", "-k", str(project / "config" / "crd"), "--timeout=60s")
 
 
 @contextmanager
@@ -128,7 +128,6 @@ def memcached_operator(
         Cluster(plane).kubectl("delete", "tenants", "--all", "--all-namespaces", "--timeout=60s")
 
 
-def cached(kind: GroupVersionKind, name: str, namespace: str, **spec: Any) -> Raw:
-    """A resource of the example's group."""
+def resource(kind: GroupVersionKind, name: str, namespace: str, **spec: Any) -> Raw:
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "spec": spec}

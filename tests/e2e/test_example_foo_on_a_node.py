@@ -25,8 +25,7 @@ def operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactor
     from cluster import images  # noqa: PLC0415 - only where a node is needed
 
     cluster = Cluster(node_plane)
-    cluster.namespace(SPACE)
-    cluster.kubectl("label", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.namespace(SPACE, restricted=True)
     environment = {"RELATED_IMAGE_FOO": images.BUSYBOX}
     with project_operator(
         node_plane, tmp_path_factory.mktemp("foo"), EXAMPLES / "foo", environment=environment

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import DEPLOYMENT, Api, Operator, succeeded
-from projects import MEMCACHED, PROBE, Cluster, cached, memcached_operator
+from projects import MEMCACHED, PROBE, Cluster, memcached_operator, resource
 from runner.objects import Raw
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def status(obj: Raw) -> Raw:
 
 
 async def test_as_many_pods_become_ready_as_are_asked_for(api: Api) -> None:
-    await api.create(cached(MEMCACHED, "many", SPACE, size=2, command=STAND_IN))
+    await api.create(resource(MEMCACHED, "many", SPACE, size=2, command=STAND_IN))
     await api.until(DEPLOYMENT, SPACE, "many", ready(2))
     await api.patch(MEMCACHED, SPACE, "many", {"spec": {"size": 1}})
     await api.until(DEPLOYMENT, SPACE, "many", ready(1))
@@ -49,9 +49,9 @@ async def test_as_many_pods_become_ready_as_are_asked_for(api: Api) -> None:
 async def test_output_of_a_command_and_log_of_a_pod_come_into_the_status(api: Api) -> None:
     """The Probe is there before the Pod, and is run again until there is one."""
     command = "sh -c 'echo out; echo err >&2; exit 3'"
-    await api.create(cached(PROBE, "early", SPACE, cache="slow", command=command, tries=1000))
+    await api.create(resource(PROBE, "early", SPACE, cache="slow", command=command, tries=1000))
     await api.until(PROBE, SPACE, "early", lambda probe: status(probe).get("tries", 0) >= 1)
-    await api.create(cached(MEMCACHED, "slow", SPACE, command=STAND_IN))
+    await api.create(resource(MEMCACHED, "slow", SPACE, command=STAND_IN))
     probe = await api.until(PROBE, SPACE, "early", lambda probe: "exitCode" in status(probe))
     found = status(probe)
     assert (found["exitCode"], found["stdout"], found["stderr"]) == (3, "out\n", "err\n")

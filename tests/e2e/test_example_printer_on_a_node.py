@@ -7,7 +7,7 @@ import pytest
 
 import hostile
 from harness import POD, Api, Operator, eventually
-from projects import EXAMPLES, Cluster, project_operator
+from projects import EXAMPLES, Cluster, project_operator, resource
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ def operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactor
     from cluster import images  # noqa: PLC0415 - only where a node is needed
 
     cluster = Cluster(node_plane)
-    cluster.namespace(SPACE)
-    cluster.kubectl("label", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.namespace(SPACE, restricted=True)
     environment = {"RELATED_IMAGE_PRINTER": images.BUSYBOX}
     project = EXAMPLES / "printer"
     with project_operator(node_plane, tmp_path_factory.mktemp("printer"), project, environment=environment) as running:
@@ -34,9 +33,7 @@ def operator(node_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactor
 
 
 def printer(name: str, text: str, **spec: Any) -> Raw:
-    metadata = {"name": name, "namespace": SPACE}
-    spec = {"textToPrint": text, **spec}
-    return {"apiVersion": PRINTER.api_version, "kind": "Printer", "metadata": metadata, "spec": spec}
+    return resource(PRINTER, name, SPACE, textToPrint=text, **spec)
 
 
 def status(obj: Raw) -> Raw:

@@ -36,8 +36,7 @@ def operator(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFac
     """The operator, with its samples before it."""
     cluster = Cluster(control_plane)
     cluster.install(PROJECT / "config" / "crd")
-    cluster.namespace(SPACE)
-    cluster.kubectl("label", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.namespace(SPACE, restricted=True)
     cluster.apply(f"--namespace={SPACE}", "-k", str(PROJECT / "config" / "samples"))
     with project_operator(control_plane, tmp_path_factory.mktemp("foo"), PROJECT) as running:
         yield running

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import COLLECTED, DEPLOYMENT, Api, Operator, condition_of, eventually, succeeded
-from projects import ACCESS, MEMCACHED, MEMCACHED_PROJECT, PROBE, TENANT, Cluster, cached, memcached_operator
+from projects import ACCESS, MEMCACHED, MEMCACHED_PROJECT, PROBE, TENANT, Cluster, memcached_operator, resource
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def test_deployment_has_the_size_asked_for_and_belongs_to_the_resource(api
 
 async def test_changed_size_is_carried_over_and_a_hand_on_the_deployment_is_undone(api: Api) -> None:
     """Deployments are watched because one was made, and not because watches.yaml names them."""
-    await api.create(cached(MEMCACHED, "pages", SPACE, size=1))
+    await api.create(resource(MEMCACHED, "pages", SPACE, size=1))
     await api.until(MEMCACHED, SPACE, "pages", succeeded)
     await api.patch(MEMCACHED, SPACE, "pages", {"spec": {"size": 3}})
     await api.until(DEPLOYMENT, SPACE, "pages", lambda found: found["spec"]["replicas"] == 3)
@@ -103,7 +103,7 @@ async def test_change_of_a_blacklisted_kind_is_no_reason_to_run_the_role(api: Ap
     await api.until(MEMCACHED, SPACE, "sessions", succeeded)
     await api.patch(CONFIG_MAP, SPACE, "sessions", {"data": {"address": "elsewhere", "note": "mine"}})
     # What comes after it and is done shows that the operator had its chance.
-    await api.create(cached(MEMCACHED, "later", SPACE))
+    await api.create(resource(MEMCACHED, "later", SPACE))
     await api.until(MEMCACHED, SPACE, "later", succeeded)
     config_map = await api.get(CONFIG_MAP, SPACE, "sessions")
     assert config_map is not None
@@ -113,7 +113,7 @@ async def test_change_of_a_blacklisted_kind_is_no_reason_to_run_the_role(api: Ap
 
 @pytest.mark.timeout(240)
 async def test_deleted_resource_takes_what_was_made_for_it_along(api: Api) -> None:
-    await api.create(cached(MEMCACHED, "brief", SPACE))
+    await api.create(resource(MEMCACHED, "brief", SPACE))
     await api.until(MEMCACHED, SPACE, "brief", succeeded)
     await api.delete(MEMCACHED, SPACE, "brief")
     for kind in (DEPLOYMENT, SERVICE, CONFIG_MAP):
@@ -170,7 +170,7 @@ async def test_hand_on_a_cluster_scoped_child_is_undone(api: Api) -> None:
 
 
 async def test_finalizer_role_removes_what_nobody_else_would(api: Api) -> None:
-    await api.create(cached(TENANT, "brief", SPACE, contactPerson="eve"))
+    await api.create(resource(TENANT, "brief", SPACE, contactPerson="eve"))
     tenant = await api.until(TENANT, SPACE, "brief", succeeded)
     assert tenant["metadata"]["finalizers"] == ["cache.example.com/namespace"]
     await api.delete(TENANT, SPACE, "brief")
@@ -182,7 +182,7 @@ async def test_finalizer_role_leaves_a_namespace_that_is_somebody_else_s(api: Ap
     """What was there before is not marked, and the role looks at the mark."""
     name = f"{SPACE}-foreign"
     await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    await api.create(cached(TENANT, "foreign", SPACE, contactPerson="eve"))
+    await api.create(resource(TENANT, "foreign", SPACE, contactPerson="eve"))
     await api.until(TENANT, SPACE, "foreign", succeeded)
     await api.delete(TENANT, SPACE, "foreign")
     await api.gone(TENANT, SPACE, "foreign")
@@ -203,7 +203,7 @@ async def test_inventory_filter_and_vault_of_the_project_make_the_secrets(
 
 async def test_probe_that_finds_no_pod_comes_back_until_it_has_tried_often_enough(api: Api, operator: Operator) -> None:
     """Each try is a run of its own, which the one before asked for."""
-    created = await api.create(cached(PROBE, "patient", SPACE, cache="nowhere", command="id", tries=3))
+    created = await api.create(resource(PROBE, "patient", SPACE, cache="nowhere", command="id", tries=3))
     probe = await api.until(PROBE, SPACE, "patient", lambda found: (found.get("status") or {}).get("tries") == 3)
 
     async def last_look() -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import COLLECTED, POD, Api, Operator, condition_of, succeeded
-from projects import EXAMPLES, Cluster, project_operator
+from projects import EXAMPLES, Cluster, project_operator, resource
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw
 
@@ -25,13 +25,7 @@ SPACE = "printers"
 
 
 def printer(name: str, text: str = "hello", **spec: Any) -> Raw:
-    metadata = {"name": name, "namespace": SPACE}
-    return {
-        "apiVersion": PRINTER.api_version,
-        "kind": "Printer",
-        "metadata": metadata,
-        "spec": {"textToPrint": text, **spec},
-    }
+    return resource(PRINTER, name, SPACE, textToPrint=text, **spec)
 
 
 def pod(name: str, **metadata: Any) -> Raw:
@@ -72,8 +66,7 @@ def crashed(control_plane: "ControlPlane") -> str:
     """What there is before the operator starts: its samples, and what an operator has left that crashed."""
     cluster = Cluster(control_plane)
     cluster.install(PROJECT / "config" / "crd")
-    cluster.namespace(SPACE)
-    cluster.kubectl("label", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+    cluster.namespace(SPACE, restricted=True)
     cluster.apply(f"--namespace={SPACE}", "-k", str(PROJECT / "config" / "samples"))
     return left_by_a_crash(cluster)
 

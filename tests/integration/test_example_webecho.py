@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import DEPLOYMENT, POD, Api, Operator, condition_of, eventually, succeeded
-from projects import EXAMPLES, Cluster, project_operator
+from projects import EXAMPLES, Cluster, project_operator, resource
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, ObjectRef, Raw
 
@@ -28,8 +28,7 @@ SPACE = "web"
 def operator(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     cluster = Cluster(control_plane)
     with project_operator(control_plane, tmp_path_factory.mktemp("webecho"), PROJECT) as running:
-        cluster.namespace(SPACE)
-        cluster.kubectl("label", "namespace", SPACE, "pod-security.kubernetes.io/enforce=restricted")
+        cluster.namespace(SPACE, restricted=True)
         cluster.apply(f"--namespace={SPACE}", "-k", str(PROJECT / "config" / "samples"))
         yield running
         # The operator has to let them go.
@@ -40,12 +39,9 @@ def operator(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFac
 def web_echo(
     name: str, text: str = "hello", replicas: int = 1, *, finalizers: tuple[str, ...] = (), **spec: Any
 ) -> Raw:
-    return {
-        "apiVersion": WEB_ECHO.api_version,
-        "kind": "Echo",
-        "metadata": {"name": name, "namespace": SPACE, "finalizers": list(finalizers)},
-        "spec": {"text": text, "replicas": replicas, **spec},
-    }
+    made = resource(WEB_ECHO, name, SPACE, text=text, replicas=replicas, **spec)
+    made["metadata"]["finalizers"] = list(finalizers)
+    return made
 
 
 def container(deployment: Raw) -> Raw:

@@ -143,11 +143,10 @@ def running(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFact
     project = lay_out(directory / "project")
     cluster = Cluster(control_plane)
     before = fingerprint(project.directory)
-    overlay = str(project.directory / "config" / "default")
-    cluster.apply("-k", overlay)
-    cluster.kubectl("wait", "--for=condition=Established", "--all", "crd", "--timeout=60s")
+    overlay = project.directory / "config" / "default"
+    cluster.install(overlay)
     cluster.namespace(SPACE)
-    manager = container(cluster.kubectl("kustomize", overlay))
+    manager = container(cluster.kubectl("kustomize", str(overlay)))
     # Ports of their own, because others test on this machine; and the namespace, which a Pod finds in its account.
     arguments = [argument for argument in manager["args"] if "-bind-address=" not in argument]
     operator = Operator(
@@ -162,7 +161,7 @@ def running(control_plane: "ControlPlane", tmp_path_factory: pytest.TempPathFact
     finally:
         operator.dispose()
         cluster.kubectl("delete", "namespace", SPACE, "--wait=false")
-        cluster.kubectl("delete", "-k", overlay, "--wait=false")
+        cluster.kubectl("delete", "-k", str(overlay), "--wait=false")
 
 
 def container(manifests: str) -> dict[str, Any]:
