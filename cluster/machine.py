@@ -22,8 +22,6 @@ RUN = Path("/run/echoperator-node")
 DATA = Path("/var/lib/echoperator-node")
 """Images, containers' file systems, the kubelet's volumes. Removed with the node."""
 
-_FILE = RecordFile(RUN)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -94,19 +92,8 @@ def from_json(text: str) -> Record:
     )
 
 
-def read() -> Record | None:
-    """The machine's node.
-
-    Returns:
-        `None`: it has none, and none has to be cleaned up.
-    """
-    text = _FILE.read()
-    return None if text is None else from_json(text)
-
-
-def write(record: Record) -> None:
-    _FILE.write(to_json(record))
-
-
+_FILE = RecordFile(RUN, encode=to_json, decode=from_json)
+read = _FILE.read
+write = _FILE.write
 forget = _FILE.forget
 locked = _FILE.locked

@@ -1,36 +1,38 @@
-"""A file that says what a machine has of a thing there is one of, and the lock on it. The text is others' business."""
+"""A file that says what a machine has of a thing there is one of, and the lock on it. What is in it is others' part."""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = ["RecordFile"]
 
 
-class RecordFile:
+class RecordFile[T]:
     """The record below one directory, which lies below `/run`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, encode: Callable[[T], str], decode: Callable[[str], T]) -> None:
         self._directory = directory
         self._file = directory / "record.json"
+        self._encode = encode
+        self._decode = decode
 
-    def read(self) -> str | None:
+    def read(self) -> T | None:
         """The record.
 
         Returns:
-            `None`: there is none.
+            `None`: the machine has none, and nothing has to be cleaned up.
         """
         try:
-            return self._file.read_text()
+            return self._decode(self._file.read_text())
         except (FileNotFoundError, PermissionError):  # without root there can be none of ours
             return None
 
-    def write(self, text: str) -> None:
+    def write(self, record: T) -> None:
         """Replace the record at once: whoever reads it finds the old one or the new one."""
         temporary = self._file.with_name(f".record.{os.getpid()}.json")
-        temporary.write_text(text)
+        temporary.write_text(self._encode(record))
         temporary.replace(self._file)
 
     def forget(self) -> None:
