@@ -17,6 +17,9 @@ from cluster import cache, processes, toolchain, versions
 from cluster.errors import BuildFailedError
 from cluster.progress import Progress, seconds
 
+_MANY = 6
+"""Programs of which some take minutes to build."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -102,10 +105,9 @@ def _existing(
 def _build_all(missing: list[versions.Program], already: int, cache_root: Path, progress: Progress) -> dict[str, Path]:
     go = toolchain.find(tuple(program.module for program in missing), progress)
     started = time.monotonic()
-    progress.say(
-        f"Building {len(missing)} programs ({already} are there already); "
-        "all of them, cold, take about seven minutes on two cores"
-    )
+    names = "a program" if len(missing) == 1 else f"{len(missing)} programs"
+    hint = "; about seven minutes on two cores" if len(missing) >= _MANY else ""
+    progress.say(f"Building {names} ({already} are there already){hint}")
     built = {}
     for number, program in enumerate(missing, start=1):
         target = cache.binary(program, cache_root)

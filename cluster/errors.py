@@ -3,6 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+_SHOWN_LINES = 20
+_SHOWN_WIDTH = 500
+
+
+def with_output(first: str, output: str) -> str:
+    """A sentence, and below it the last lines of what a program said."""
+    lines = [line[:_SHOWN_WIDTH] for line in output.strip().splitlines()[-_SHOWN_LINES:]] or ["(nothing)"]
+    return "\n".join([first, *(f"  {line}" for line in lines)])
+
 
 class ClusterError(Exception):
     """The base of all errors of this package that a caller is meant to catch."""
@@ -22,8 +31,7 @@ class ComponentFailed(ClusterError):  # noqa: N818 - the name callers know
         self.log = log
 
     def __str__(self) -> str:
-        lines = [line[:500] for line in self.log_tail.splitlines()] or ["(nothing)"]
-        return _with_output(f"{self.component} {self.reason}; {self.log} ends with:", lines)
+        return with_output(f"{self.component} {self.reason}; {self.log} ends with:", self.log_tail)
 
 
 class AlreadyRunningError(ClusterError):
@@ -63,7 +71,7 @@ class BuildFailedError(ClusterError):
         self.output = output
 
     def __str__(self) -> str:
-        return _with_output(f"building {self.program} failed:", self.output.strip().splitlines()[-20:])
+        return with_output(f"building {self.program} failed:", self.output)
 
 
 class ContextRefusedError(ClusterError):
@@ -87,9 +95,7 @@ class InstallFailedError(ClusterError):
         self.output = output
 
     def __str__(self) -> str:
-        return _with_output(
-            f"apt-get could not install {' '.join(self.packages)}:", self.output.strip().splitlines()[-15:]
-        )
+        return with_output(f"apt-get could not install {' '.join(self.packages)}:", self.output)
 
 
 class ImportFailedError(ClusterError):
@@ -101,12 +107,8 @@ class ImportFailedError(ClusterError):
         self.output = output
 
     def __str__(self) -> str:
-        return _with_output(f"{self.tar} could not be loaded:", self.output.strip().splitlines()[-5:])
+        return with_output(f"{self.tar} could not be loaded:", self.output)
 
 
 class NoBusyboxError(ClusterError):
     """There is no static busybox, and none could be fetched."""
-
-
-def _with_output(first: str, lines: Sequence[str]) -> str:
-    return "\n".join([first, *(f"  {line}" for line in lines)])

@@ -1,8 +1,6 @@
 """What can go wrong with a kind cluster, as exceptions. Their text is for a person."""
 
-from cluster.errors import ClusterError
-
-_SHOWN_LINES = 20
+from cluster.errors import ClusterError, with_output
 
 
 class KindRefusedError(ClusterError):
@@ -18,8 +16,7 @@ class StepFailedError(ClusterError):
         self.output = output
 
     def __str__(self) -> str:
-        lines = [line[:500] for line in self.output.strip().splitlines()[-_SHOWN_LINES:]] or ["(it said nothing)"]
-        return "\n".join([f"{self.step} failed; it said last:", *(f"  {line}" for line in lines)])
+        return with_output(f"{self.step} failed; it said last:", self.output)
 
 
 class UnexpectedSourceError(ClusterError):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-_SHOWN_LINES = 20
+from cluster.errors import with_output
 
 
 class ImageError(Exception):
@@ -18,9 +18,8 @@ class StepFailedError(ImageError):
         self.log = log
 
     def __str__(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        shown = [f"  {line[:500]}" for line in lines[-_SHOWN_LINES:]] or ["  (nothing)"]
-        return "\n".join([f"{self.step} failed; {self.log} ends with:", *shown])
+        said = self.log.read_text(encoding="utf-8", errors="replace")
+        return with_output(f"{self.step} failed; {self.log} ends with:", said)
 
 
 class NoEngineError(ImageError):

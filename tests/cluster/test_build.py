@@ -124,7 +124,7 @@ def test_assets_of_another_minor_are_named_and_built_instead(workshop: Workshop)
 def test_building_says_what_it_does_and_how_much_was_there(workshop: Workshop) -> None:
     workshop.provide()
     said = workshop.output.getvalue()
-    assert "Building 1 programs (0 are there already)" in said
+    assert "Building a program (0 are there already)\n" in said
     assert "[1/1] tool 1.34.4 ..." in said
     assert "[1/1] tool 1.34.4: done in " in said
 
