@@ -77,8 +77,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="latency",
         what="N Echoes one at a time on an idle operator, role of one task",
         measure=latency.onetask,
-        counts={"warm": 100, "plain": 20},
-        brief={"warm": 100, "plain": 10},
+        counts={"warm": 100, "plain": 20, "peer": 20},
+        brief={"warm": 100, "plain": 10, "peer": 20},
     ),
     Scenario(
         name="latency-shipped",
@@ -91,8 +91,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="start",
         what="medians of N starts of an operator with one new Echo, role of one task",
         measure=start.measure,
-        counts={"warm": 10, "plain": 5},
-        brief={"warm": 5, "plain": 3},
+        counts={"warm": 10, "plain": 5, "peer": 5},
+        brief={"warm": 5, "plain": 3, "peer": 3},
     ),
     Scenario(
         name="idle",
