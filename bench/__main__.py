@@ -49,7 +49,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     found = _Found()
-    described, at, versions = machine.describe(), datetime.now(UTC), machine.versions()
+    described, at, versions = machine.describe(), datetime.now(UTC), machine.versions(options.peer)
     try:
         _measure_all(planned, found, workers=options.workers, peer=options.peer)
     except KeyboardInterrupt:

@@ -30,10 +30,13 @@ def describe() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
+def versions(peer: Path | None = None) -> dict[str, str]:
     """Of everything that has a part in the figures, the commit of this directory first.
 
     Builds the control plane's programs where they are missing, which takes minutes.
+
+    Args:
+        peer: another `ansible-operator`, which is asked by its command `version`.
     """
     packages = ("ansible-core", "ansible-runner", "kubernetes", "aiohttp")
     return {
@@ -42,6 +45,7 @@ def versions() -> dict[str, str]:
         **{name: metadata.version(name) for name in packages},
         "kubernetes.core": _collection_version("kubernetes", "core"),
         "kubernetes-server": _server_version(),
+        **({} if peer is None else {"peer": _own_words(peer)}),
     }
 
 
@@ -66,6 +70,13 @@ def _server_version() -> str:
     binary = build.provide(programs.control_plane_programs(programs.KUBERNETES), Progress())["kube-apiserver"]
     command = [str(binary), "--version"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]  # noqa: S603 - as above
+
+
+def _own_words(program: Path) -> str:
+    """The first line of what it says of its version; `unknown` where it has no such command."""
+    done = subprocess.run([str(program), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - the caller's own
+    lines = done.stdout.strip().splitlines()
+    return lines[0] if done.returncode == 0 and lines else "unknown"
 
 
 def _collection_version(namespace: str, name: str) -> str:
