@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import hostile
 from harness import ECHO, JOB, condition_of, echo
 from runner.objects import GroupVersionKind
 
@@ -14,22 +15,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROLE = ROOT / "roles" / "echo"
 LOOKED = ["kubernetes.core.k8s_info"]
-HOSTILE = {
-    "empty": "",
-    "option": "-n",
-    "options": "-ne",
-    "format": "%s %d %%",
+HOSTILE = hostile.TEXTS | {
     "backslashes": r"a\nb\\c\x41\c",
-    "quotes": 'it\'s "quoted" `id`',
-    "shell": "$(id); rm -rf / && echo ${HOME} | cat <<< $$",
-    "dollars": "$ $$ $$$ $(HOME) $$(HOME) $",
-    "template": "{{ lookup('pipe', 'touch CANARY') }}",
+    "canary": "{{ lookup('pipe', 'touch CANARY') }}",
     "statement": "{% for x in ().__class__.__mro__ %}{{ x }}{% endfor %}{# #}",
-    "lines": "first\nsecond\r\nthird\n",
+    "returns": "first\r\nsecond\r",
     "spaces": "  leading and trailing \t ",
     "control": "bell \x07 escape \x1b[31m delete \x7f",
-    "unicode": "Hola, 世界! 😀 e\u0301 \u202eright to left",
-    "yaml": "!unsafe {a: [1, *b], c: &d null}",
     "number": "007",
     "boolean": "yes",
     "vault": '{"__ansible_vault": "x", "__ansible_unsafe": "y"}',
