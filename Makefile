@@ -134,14 +134,16 @@ BASE_IMAGE ?=
 INIT_IMAGE ?=
 ENGINE ?=
 TARGET ?= operator
-IMG ?= localhost/$(if $(filter base,$(TARGET)),ansible-operator,echo-operator):dev
-ARCHIVE ?= dist/$(TARGET)-image.tar
+PROJECT ?=
+PROJECT_NAME = $(notdir $(PROJECT:%/=%))
+IMG ?= localhost/$(if $(PROJECT),$(PROJECT_NAME)-operator,$(if $(filter base,$(TARGET)),ansible-operator,echo-operator)):dev
+ARCHIVE ?= dist/$(or $(PROJECT_NAME),$(TARGET))-image.tar
 IMAGE = $(BIN)/python -m scripts.image
 IMAGE_ARGS = --target=$(TARGET) --name=$(IMG) --base=$(BASE_IMAGE) --init=$(INIT_IMAGE) --engine=$(ENGINE)
 
 .PHONY: image
-image: $(READY) ## Build the operator's image, without a container engine too (TARGET=operator|base IMG=name BASE_IMAGE=name ENGINE=docker|podman|buildah)
-	@$(IMAGE) build $(IMAGE_ARGS)
+image: $(READY) ## Build the operator's image, without a container engine too (TARGET=operator|base or PROJECT=dir, IMG=name BASE_IMAGE=name ENGINE=docker|podman|buildah)
+	@$(IMAGE) build $(IMAGE_ARGS) $(PROJECT:%=--project=%)
 
 .PHONY: image-reproducible
 image-reproducible: $(READY) ## Build the image twice and compare the layers (variables as image)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from cluster.errors import ClusterError
 from cluster.progress import Progress, seconds
-from scripts.image import archive, build, engines, steps
+from scripts.image import archive, build, engines, steps, workshop
 from scripts.image.build import Wish
 from scripts.image.errors import ImageError
+from scripts.image.project import Project, build_project
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--base", default="", help="the image to build on; empty: what can be had")
         command.add_argument("--init", default="", help="a Debian to take tini from, where the base is none")
         command.add_argument("--engine", choices=("", *engines.NAMES), default="", help="empty: the first that works")
-        command.add_argument("--output", type=Path, help="the archive (default: dist/TARGET-image.tar)")
+        command.add_argument("--output", type=Path, help="the archive (default: below dist/)")
+        if name == "build":
+            command.add_argument("--project", type=Path, help="build this directory's Dockerfile, on the target base")
     commands.add_parser("clean", help="remove all that is kept between builds")
     return parser
 
@@ -55,8 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 def _build(options: argparse.Namespace) -> int:
     started = time.monotonic()
     progress = Progress()
-    archived = build.build(_wish(options), progress)
-    target = options.output or _ROOT / "dist" / f"{options.target}-image.tar"
+    if options.project:
+        archived, title = _build_project(options, progress), options.project.resolve().name
+    else:
+        archived, title = build.build(_wish(options), progress), options.target
+    target = options.output or _ROOT / "dist" / f"{title}-image.tar"
     build.copy(archived, target)
     image = archive.read(target)
     shown = target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target
@@ -67,6 +73,12 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
+def _build_project(options: argparse.Namespace, progress: Progress) -> Path:
+    name = options.name or f"localhost/{options.project.resolve().name}-operator:dev"
+    options.target, options.name = "base", ""
+    return build_project(Project(root=options.project, name=name, runtime=_wish(options)), progress)
+
+
 def _again(options: argparse.Namespace) -> int:
     layers = build.again(_wish(options), Progress())
     print("\n".join(layers))
@@ -75,8 +87,8 @@ def _again(options: argparse.Namespace) -> int:
 
 
 def _clean() -> int:
-    shutil.rmtree(build.store(), ignore_errors=True)
-    print(f"removed {build.store()}", file=sys.stderr)
+    shutil.rmtree(workshop.store(), ignore_errors=True)
+    print(f"removed {workshop.store()}", file=sys.stderr)
     return 0
 
 

@@ -4,19 +4,17 @@ The engine is docker, podman or buildah, in this order; buildah is installed whe
 what the Dockerfile names where that can be pulled, else it is made out of Debian's packages.
 """
 
-import os
 import shutil
-import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster import cache, packages
+from cluster import cache
 from cluster.progress import Progress
-from scripts.image import archive, debian, engines, inputs, steps
-from scripts.image.engines import Engine, Request
-from scripts.image.errors import DiffersError, NoBaseError, NoEngineError
+from scripts.image import archive, debian, inputs, steps, workshop
+from scripts.image.engines import Engine, Recipe
+from scripts.image.errors import DiffersError
 
-__all__ = ["DEFAULT_BASE", "EPOCH", "Wish", "again", "build", "store"]
+__all__ = ["DEFAULT_BASE", "EPOCH", "Wish", "again", "build", "copy"]
 
 DEFAULT_BASE = "docker.io/library/python:3.13-slim"
 """As in the Dockerfile."""
@@ -25,22 +23,7 @@ EPOCH = 315532800
 that layers change when their content does, and not with each commit."""
 _KEPT = 4
 """Results kept of each target; older ones are removed."""
-_MOST_BYTES = 6 << 30
-"""Of layers that buildah keeps for the next build; then it begins anew."""
 _CA = Path("/etc/ssl/certs/ca-certificates.crt")
-
-_NEEDS = {
-    "buildah": packages.Need(
-        package="buildah",
-        purpose="builds images without a daemon",
-        present=lambda: packages.command("buildah") is not None,
-    ),
-    "mmdebstrap": packages.Need(
-        package="mmdebstrap",
-        purpose="makes a base image out of Debian's packages",
-        present=lambda: packages.command("mmdebstrap") is not None,
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +42,6 @@ class Wish:
     version: str = "dev"
     revision: str = "unknown"
     epoch: int = EPOCH
-
-
-def store() -> Path:
-    """Where everything is kept between builds: `image` in the project's cache."""
-    return cache.root() / "image"
 
 
 def build(wish: Wish, progress: Progress) -> Path:
@@ -99,78 +77,20 @@ def again(wish: Wish, progress: Progress) -> tuple[str, ...]:
 
 
 def _build(wish: Wish, progress: Progress, *, anew: bool) -> Path:
-    place = store()
+    place = workshop.store()
     with cache.locked(place / ".lock"):
-        engine = _engine(wish.engine, place, progress)
+        engine = workshop.engine_for(wish.engine, progress)
         base, identity = _base(wish, engine, place, progress)
-        request = _request(wish, base)
-        key = inputs.key(inputs.digest(wish.root), identity, engine.program, repr(replace(request, root=Path())))
+        recipe = _recipe(wish, base)
+        key = inputs.key(inputs.digest(wish.root), identity, engine.program, repr(replace(recipe, root=Path())))
         folder = place / ("second" if anew else "built")
         kept = folder / f"{wish.target}-{key}.tar"
         if identity and kept.exists():
             kept.touch()
             return kept
-        folder.mkdir(parents=True, exist_ok=True)
-        _make(request, engine, kept, place, progress, anew=anew)
+        workshop.make(recipe, engine, kept, progress, what=f"{wish.target} on {base}", anew=anew)
         _forget_old(folder, wish.target)
         return kept
-
-
-def _make(request: Request, engine: Engine, kept: Path, place: Path, progress: Progress, *, anew: bool) -> None:
-    partial = kept.with_name(f".{kept.name}")
-    partial.unlink(missing_ok=True)
-    word = "again, from nothing" if anew else f"on {request.base}, with {engine.program}"
-    try:
-        steps.run(
-            f"building {request.target} {word}",
-            engine.build(request, anew=anew),
-            log=place / f"{request.target}.log",
-            progress=progress,
-            environment=engine.environment,
-            cwd=request.root,
-        )
-        steps.run(
-            f"writing {request.target} to an archive",
-            engine.save(request.name, partial),
-            log=place / "save.log",
-            progress=progress,
-            environment=engine.environment,
-        )
-        partial.replace(kept)
-    finally:
-        partial.unlink(missing_ok=True)
-        if (tidy := engine.tidy()) is not None:
-            subprocess.run(tidy, env={**os.environ, **engine.environment}, capture_output=True, check=False)
-
-
-def _engine(wanted: str, place: Path, progress: Progress) -> Engine:
-    tried = engines.probes()
-    name = engines.choose(wanted, lambda one: steps.answer(tried[one]) is not None)
-    if name is None:
-        if wanted not in {"", "buildah"}:
-            raise NoEngineError(
-                f"ENGINE={wanted}: {' '.join(tried[wanted])} fails here; leave ENGINE out to use another"
-            )
-        _install("buildah", progress, otherwise="install docker, podman or buildah")
-        name = "buildah"
-    if name != "buildah":
-        return Engine(program=name, environment={"DOCKER_BUILDKIT": "1"} if name == "docker" else {})
-    _trim(place / "storage")
-    temporary = place / "tmp"
-    temporary.mkdir(parents=True, exist_ok=True)
-    return engines.buildah(place, driver=_driver(place), temporary=temporary)
-
-
-def _trim(storage: Path) -> None:
-    """Keep the store bounded: each build from nothing adds some 400 MB, and none can tell what is needed again."""
-    used = steps.answer(["du", "--summarize", "--block-size=1", str(storage)]) if storage.exists() else None
-    if used is not None and int(used.split()[0]) > _MOST_BYTES:
-        shutil.rmtree(storage)
-
-
-def _driver(place: Path) -> str:
-    kind = steps.answer(["stat", "--file-system", "--format=%T", str(place)])
-    return "vfs" if kind in {"overlayfs", "aufs"} else "overlay"
 
 
 def _base(wish: Wish, engine: Engine, place: Path, progress: Progress) -> tuple[str, str]:
@@ -179,17 +99,11 @@ def _base(wish: Wish, engine: Engine, place: Path, progress: Progress) -> tuple[
         return wish.base, ""
     if not wish.base and _pulled(engine, progress):
         return DEFAULT_BASE, ""
-    _install(
+    workshop.install(
         "mmdebstrap", progress, otherwise=f"name an image that can be pulled: make image BASE_IMAGE={DEFAULT_BASE}"
     )
     made = debian.provide(place, progress, epoch=EPOCH)
-    steps.run(
-        "loading the base image",
-        engine.load(made),
-        log=place / "load.log",
-        progress=progress,
-        environment=engine.environment,
-    )
+    workshop.load(engine, made, progress, what="the base image")
     return debian.NAME, archive.read(made).layers[0]
 
 
@@ -203,31 +117,15 @@ def _pulled(engine: Engine, progress: Progress) -> bool:
     return found
 
 
-def _install(program: str, progress: Progress, *, otherwise: str) -> None:
-    need = _NEEDS[program]
-    if need.present():
-        return
-    os_release = Path("/etc/os-release")
-    debian_here = os_release.exists() and packages.is_debian(os_release.read_text(encoding="utf-8"))
-    if not debian_here or os.geteuid() != 0:
-        error = NoEngineError if program == "buildah" else NoBaseError
-        raise error(
-            f"{need.package} is not here ({need.purpose}), and only root on Debian can have it installed: {otherwise}"
-        )
-    lines = [f"This Debian package will be installed and stay: {need.package} ({need.purpose})"]
-    packages.ask_leave(lines, progress)
-    packages.install([need.package], progress)
-
-
-def _request(wish: Wish, base: str) -> Request:
-    return Request(
+def _recipe(wish: Wish, base: str) -> Recipe:
+    arguments = {"VERSION": wish.version, "REVISION": wish.revision, "BASE_IMAGE": base}
+    if wish.init:
+        arguments["INIT_IMAGE"] = wish.init
+    return Recipe(
         root=wish.root,
         target=wish.target,
         name=wish.name,
-        base=base,
-        init=wish.init or None,
-        version=wish.version,
-        revision=wish.revision,
+        arguments=arguments,
         epoch=wish.epoch,
         ca=_CA if _CA.is_file() else None,
     )

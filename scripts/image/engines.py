@@ -8,28 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["NAMES", "Engine", "Request", "buildah", "choose", "probes"]
+__all__ = ["NAMES", "Engine", "Recipe", "buildah", "choose", "probes"]
 
 NAMES = ("docker", "podman", "buildah")
 """In the order in which they are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Recipe:
     """One image to build."""
 
     root: Path
-    """The project."""
-    target: str
-    """A stage of the Dockerfile: `operator` or `base`."""
+    """Where its Dockerfile is, and all that it may see."""
+    target: str = ""
+    """A stage of the Dockerfile. Empty: the last."""
     name: str
     """The image's name with its tag."""
-    base: str
-    """The image it is built on."""
-    init: str | None = None
-    """A Debian to take tini from. `None`: the base is one."""
-    version: str
-    revision: str
+    arguments: Mapping[str, str]
+    """The Dockerfile's `ARG`s."""
     epoch: int
     """The time that files have, and that the image says it was made at, in seconds since 1970."""
     ca: Path | None = None
@@ -55,30 +51,30 @@ class Engine:
         """Whether what it builds is nowhere but in the archive, for a person."""
         return self.program == "buildah"
 
-    def build(self, request: Request, *, anew: bool = False) -> list[str]:
-        """The command that builds an image.
+    def build(self, recipe: Recipe, *, anew: bool = False) -> list[str]:
+        """The command that builds an image, to be run in `recipe.root`.
 
         Args:
-            request: Which one.
+            recipe: Which one.
             anew: Take nothing from earlier builds.
         """
-        arguments = {"VERSION": request.version, "REVISION": request.revision, "BASE_IMAGE": request.base}
-        if request.init is not None:
-            arguments["INIT_IMAGE"] = request.init
+        arguments = dict(recipe.arguments)
         command = [self.program, *self.options, "build"]
         if self.program == "buildah":
             command += ["--isolation", "chroot"]
         if self.keeps_times:
-            command += ["--layers", "--timestamp", str(request.epoch)]
+            command += ["--layers", "--timestamp", str(recipe.epoch)]
         else:
-            arguments["SOURCE_DATE_EPOCH"] = str(request.epoch)
+            arguments["SOURCE_DATE_EPOCH"] = str(recipe.epoch)
         if anew:
             command.append("--no-cache")
-        if request.ca is not None:
-            command += ["--secret", f"id=ca,src={request.ca}"]
+        if recipe.ca is not None:
+            command += ["--secret", f"id=ca,src={recipe.ca}"]
         for name, value in arguments.items():
             command += ["--build-arg", f"{name}={value}"]
-        return [*command, "--target", request.target, "--tag", request.name, "--file", "Dockerfile", "."]
+        if recipe.target:
+            command += ["--target", recipe.target]
+        return [*command, "--tag", recipe.name, "--file", "Dockerfile", "."]
 
     def save(self, name: str, archive: Path) -> list[str]:
         """The command that writes an image to an archive that is not there yet."""
@@ -88,10 +84,16 @@ class Engine:
             return ["podman", "save", "--format", "oci-archive", "--output", str(archive), name]
         return [self.program, *self.options, "push", "--quiet", name, f"oci-archive:{archive}:{name}"]
 
-    def load(self, archive: Path) -> list[str]:
-        """The command that takes in a docker-archive."""
+    def load(self, archive: Path, *, saved_as: str = "") -> list[str]:
+        """The command that takes in an archive.
+
+        Args:
+            archive: A docker-archive, or what the command of `save` has written.
+            saved_as: The name that it was saved under. Empty: it is a docker-archive.
+        """
         if self.program == "buildah":
-            return [self.program, *self.options, "pull", "--quiet", f"docker-archive:{archive}"]
+            source = f"oci-archive:{archive}:{saved_as}" if saved_as else f"docker-archive:{archive}"
+            return [self.program, *self.options, "pull", "--quiet", source]
         return [self.program, "load", "--input", str(archive)]
 
     def pull(self, name: str) -> list[str]:

@@ -30,6 +30,10 @@ class NoBaseError(ImageError):
     """The base image can neither be pulled nor made."""
 
 
+class NotOnRuntimeError(ImageError):
+    """A project's Dockerfile is missing, or has the runtime's image fixed in it."""
+
+
 class NotAnImageError(ImageError):
     """A file is no archive of one image."""
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,3 +48,12 @@ def operator_image() -> Image:
     if os.geteuid() != 0:
         pytest.skip("needs root: the base is made, and containers are run, by root")
     return built("operator")
+
+
+@pytest.fixture
+def open_kubeconfig(node_plane: "ControlPlane", tmp_path: Path) -> Path:
+    """The cluster's that `api` leads to, readable for the container's user."""
+    file = tmp_path / "kubeconfig"
+    file.write_bytes(node_plane.kubeconfig.read_bytes())
+    file.chmod(0o644)
+    return file

@@ -7,7 +7,6 @@ import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +15,6 @@ from container import Root, require_runc
 from harness import ECHO, JOB, Api, echo, eventually, succeeded
 from scripts.image import archive, build
 from scripts.image.archive import Image
-
-if TYPE_CHECKING:
-    from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -114,15 +110,6 @@ def test_the_program_runs_for_any_user_on_a_read_only_disk(
     done = unpacked(target).run("/tini", "--", "ansible-operator", "version", uid=uid)
     assert (done.returncode, done.stderr) == (0, "")
     assert "ansible-core" in done.stdout
-
-
-@pytest.fixture
-def open_kubeconfig(node_plane: "ControlPlane", tmp_path: Path) -> Path:
-    """The cluster's that `api` leads to, readable for the container's user."""
-    file = tmp_path / "kubeconfig"
-    file.write_bytes(node_plane.kubeconfig.read_bytes())
-    file.chmod(0o644)
-    return file
 
 
 @pytest.mark.parametrize(("uid", "path"), [(1001, "warm"), (12345, "warm"), (12345, "plain")])

@@ -3,6 +3,7 @@
 import io
 import itertools
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,15 @@ import pytest
 from cluster.progress import Progress
 from scripts.image import build, debian, engines, steps
 from scripts.image.build import Wish
-from scripts.image.engines import Engine, Request
-from scripts.image.errors import NoEngineError, StepFailedError
+from scripts.image.engines import Engine, Recipe
+from scripts.image.errors import NoEngineError, NotOnRuntimeError, StepFailedError
+from scripts.image.project import Project, build_project
 
-REQUEST = Request(
+RECIPE = Recipe(
     root=Path("/project"),
     target="operator",
     name="localhost/x:dev",
-    base="base:1",
-    version="1",
-    revision="abc",
+    arguments={"BASE_IMAGE": "base:1", "VERSION": "1"},
     epoch=7,
     ca=Path("/ca"),
 )
@@ -50,7 +50,7 @@ def test_the_first_engine_that_works_is_taken_and_a_named_one_is_never_replaced(
 
 @pytest.mark.parametrize("engine", ENGINES, ids=by_program)
 def test_every_engine_is_told_the_same(engine: Engine) -> None:
-    command = engine.build(REQUEST)
+    command = engine.build(RECIPE)
     pairs = list(itertools.pairwise(command))
     for pair in (
         ("--target", "operator"),
@@ -58,28 +58,42 @@ def test_every_engine_is_told_the_same(engine: Engine) -> None:
         ("--secret", "id=ca,src=/ca"),
         ("--build-arg", "BASE_IMAGE=base:1"),
         ("--build-arg", "VERSION=1"),
-        ("--build-arg", "REVISION=abc"),
     ):
         assert pair in pairs
     assert "--no-cache" not in command
-    assert "--no-cache" in engine.build(REQUEST, anew=True)
-    assert not [word for word in command if word.startswith("INIT_IMAGE")]
+    assert "--no-cache" in engine.build(RECIPE, anew=True)
+    assert "--target" not in engine.build(replace(RECIPE, target=""))
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=by_program)
 def test_the_time_of_files_is_asked_for_as_the_engine_has_it(engine: Engine) -> None:
-    command = engine.build(REQUEST)
+    command = engine.build(RECIPE)
     assert ("--timestamp" in command) is engine.keeps_times
     assert ("SOURCE_DATE_EPOCH=7" in command) is not engine.keeps_times
 
 
 @pytest.mark.parametrize(
     "command",
-    [BUILDAH.build(REQUEST), BUILDAH.save("n", Path("a")), BUILDAH.load(Path("a")), BUILDAH.pull("n"), BUILDAH.tidy()],
+    [
+        BUILDAH.build(RECIPE),
+        BUILDAH.save("n", Path("a")),
+        BUILDAH.load(Path("a")),
+        BUILDAH.load(Path("a"), saved_as="n"),
+        BUILDAH.pull("n"),
+        BUILDAH.tidy(),
+    ],
 )
 def test_buildah_works_in_our_store_alone(command: list[str]) -> None:
     """`rm --all` in the user's own would remove containers of theirs."""
     assert command[1:5] == ["--root", "/place/storage", "--runroot", "/place/run"]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=by_program)
+def test_what_an_engine_has_saved_it_takes_back(engine: Engine) -> None:
+    """buildah has to be told the form of an archive, the others find out."""
+    words = engine.load(Path("/a.tar"), saved_as="localhost/x:dev")
+    assert words[-1] == ("oci-archive:/a.tar:localhost/x:dev" if engine is BUILDAH else "/a.tar")
+    assert words[-1] in engine.save("localhost/x:dev", Path("/a.tar"))
 
 
 def test_engines_with_a_store_of_the_users_are_not_tidied() -> None:
@@ -132,6 +146,18 @@ def test_an_engine_that_was_named_and_does_not_work_is_an_error_with_a_way_out(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(NoEngineError, match=r"ENGINE=podman: podman info .* fails here; leave ENGINE out"):
         build.build(Wish(root=tmp_path, target="operator", name="n", engine="podman"), quiet())
+
+
+@pytest.mark.parametrize("text", [None, "FROM quay.io/somebody/ansible-operator:v1\n# ARG RUNTIME\n"])
+def test_a_project_that_can_not_be_given_the_runtime_is_told_how(text: str | None, tmp_path: Path) -> None:
+    """Before anything is built: the image would be made on something else."""
+    dockerfile = tmp_path / "Dockerfile"
+    if text is not None:
+        dockerfile.write_text(text, encoding="utf-8")
+    runtime = Wish(root=tmp_path, target="base", name="n", engine="podman")
+    with pytest.raises(NotOnRuntimeError, match="no such file" if text is None else "ARG RUNTIME=") as caught:
+        build_project(Project(root=tmp_path, name="p", runtime=runtime), quiet())
+    assert str(dockerfile) in str(caught.value)
 
 
 def test_a_result_is_copied_in_one_step(tmp_path: Path) -> None:
