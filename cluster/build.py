@@ -116,8 +116,7 @@ def _build_all(missing: list[versions.Program], already: int, cache_root: Path, 
         built[program.name] = target
     size = sum(path.stat().st_size for path in built.values())
     progress.say(
-        f"Built {len(built)} programs ({size / 1e6:.0f} MB) in {seconds(time.monotonic() - started)}; "
-        f"kept in {cache_root / 'bin'}"
+        f"Built {names} ({size / 1e6:.0f} MB) in {seconds(time.monotonic() - started)}; kept in {cache_root / 'bin'}"
     )
     return built
 
