@@ -19,7 +19,7 @@ RECIPE = Recipe(
     root=Path("/project"),
     target="operator",
     name="localhost/x:dev",
-    arguments={"BASE_IMAGE": "base:1", "VERSION": "1"},
+    arguments={"BASE_IMAGE": "base:1", "VERSION": "1", "REVISION": "abc"},
     epoch=7,
     ca=Path("/ca"),
 )
@@ -58,11 +58,19 @@ def test_every_engine_is_told_the_same(engine: Engine) -> None:
         ("--secret", "id=ca,src=/ca"),
         ("--build-arg", "BASE_IMAGE=base:1"),
         ("--build-arg", "VERSION=1"),
+        ("--build-arg", "REVISION=abc"),
     ):
         assert pair in pairs
     assert "--no-cache" not in command
     assert "--no-cache" in engine.build(RECIPE, anew=True)
     assert "--target" not in engine.build(replace(RECIPE, target=""))
+
+
+def test_the_dockerfile_is_told_base_version_and_revision_and_of_an_init_where_there_is_one() -> None:
+    wish = Wish(root=Path("/project"), target="operator", name="n", version="1", revision="abc")
+    told = {"BASE_IMAGE": "base:1", "VERSION": "1", "REVISION": "abc"}
+    assert build._recipe(wish, "base:1").arguments == told
+    assert build._recipe(replace(wish, init="debian:1"), "base:1").arguments == {**told, "INIT_IMAGE": "debian:1"}
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=by_program)
