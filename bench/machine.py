@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cluster import build
+from cluster import build, processes
 from cluster import versions as programs
 from cluster.progress import Progress
 
@@ -57,12 +57,8 @@ def _value_of(file: Path, name: str) -> str:
 
 def _commit() -> str:
     """The commit, with `-dirty` where files differ from it; `unknown` outside of a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - fixed
-    except FileNotFoundError:
-        return "unknown"
-    return done.stdout.strip() or "unknown"
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    return processes.answer(command, env=os.environ) or "unknown"
 
 
 def _server_version() -> str:
@@ -74,9 +70,8 @@ def _server_version() -> str:
 
 def _own_words(program: Path) -> str:
     """The first line of what it says of its version; `unknown` where it has no such command."""
-    done = subprocess.run([str(program), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - the caller's own
-    lines = done.stdout.strip().splitlines()
-    return lines[0] if done.returncode == 0 and lines else "unknown"
+    said = processes.answer([program, "version"], env=os.environ)
+    return said.splitlines()[0] if said else "unknown"
 
 
 def _collection_version(namespace: str, name: str) -> str:

@@ -59,9 +59,10 @@ def _build(options: argparse.Namespace) -> int:
     started = time.monotonic()
     progress = Progress()
     if options.project:
-        archived, title = _build_project(options, progress), options.project.resolve().name
+        project = _project(options)
+        archived, title = build_project(project, progress), project.title
     else:
-        archived, title = build.build(_wish(options), progress), options.target
+        archived, title = build.build(_wish(options, options.target, options.name), progress), options.target
     target = options.output or _ROOT / "dist" / f"{title}-image.tar"
     build.copy(archived, target)
     image = archive.read(target)
@@ -73,14 +74,13 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _build_project(options: argparse.Namespace, progress: Progress) -> Path:
+def _project(options: argparse.Namespace) -> Project:
     name = options.name or f"localhost/{options.project.resolve().name}-operator:dev"
-    options.target, options.name = "base", ""
-    return build_project(Project(root=options.project, name=name, runtime=_wish(options)), progress)
+    return Project(root=options.project, name=name, runtime=_wish(options, "base"))
 
 
 def _again(options: argparse.Namespace) -> int:
-    layers = build.again(_wish(options), Progress())
+    layers = build.again(_wish(options, options.target, options.name), Progress())
     print("\n".join(layers))
     print(f"equal in two builds: all {len(layers)} layers of {options.target}", file=sys.stderr)
     return 0
@@ -92,13 +92,14 @@ def _clean() -> int:
     return 0
 
 
-def _wish(options: argparse.Namespace) -> Wish:
-    default = {"operator": "localhost/echo-operator:dev", "base": "localhost/ansible-operator:dev"}[options.target]
+def _wish(options: argparse.Namespace, target: str, name: str = "") -> Wish:
+    """One of our own images, under its usual name where none is given."""
+    default = {"operator": "localhost/echo-operator:dev", "base": "localhost/ansible-operator:dev"}[target]
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return Wish(
         root=_ROOT,
-        target=options.target,
-        name=options.name or default,
+        target=target,
+        name=name or default,
         base=options.base,
         init=options.init,
         engine=options.engine,

@@ -8,13 +8,12 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster import cache
 from cluster.progress import Progress
 from scripts.image import archive, debian, inputs, steps, workshop
 from scripts.image.engines import Engine, Recipe
 from scripts.image.errors import DiffersError
 
-__all__ = ["DEFAULT_BASE", "EPOCH", "Wish", "again", "build", "copy"]
+__all__ = ["DEFAULT_BASE", "EPOCH", "Wish", "again", "build", "build_with", "copy"]
 
 DEFAULT_BASE = "docker.io/library/python:3.13-slim"
 """As in the Dockerfile."""
@@ -54,7 +53,8 @@ def build(wish: Wish, progress: Progress) -> Path:
         errors.ImageError: The image could not be built; says why.
         cluster.errors.ClusterError: A package could not be installed, or the person at the terminal said no.
     """
-    return _build(wish, progress, anew=False)
+    with workshop.opened(wish.engine, progress) as engine:
+        return build_with(engine, wish, progress)
 
 
 def again(wish: Wish, progress: Progress) -> tuple[str, ...]:
@@ -67,8 +67,9 @@ def again(wish: Wish, progress: Progress) -> tuple[str, ...]:
         errors.DiffersError: They are not equal.
         errors.ImageError: As `build`.
     """
-    first = archive.read(_build(wish, progress, anew=False)).layers
-    second = archive.read(_build(wish, progress, anew=True)).layers
+    with workshop.opened(wish.engine, progress) as engine:
+        first = archive.read(build_with(engine, wish, progress)).layers
+        second = archive.read(build_with(engine, wish, progress, anew=True)).layers
     if first != second:
         pairs = [f"  {one} {'=' if one == other else '≠'} {other}" for one, other in zip(first, second, strict=False)]
         hint = "docker gives layers the time of the build; ENGINE=buildah and ENGINE=podman don't"
@@ -76,24 +77,29 @@ def again(wish: Wish, progress: Progress) -> tuple[str, ...]:
     return second
 
 
-def _build(wish: Wish, progress: Progress, *, anew: bool) -> Path:
-    place = workshop.store()
-    with cache.locked(place / ".lock"):
-        engine = workshop.engine_for(wish.engine, progress)
-        base, identity = _base(wish, engine, place, progress)
-        recipe = _recipe(wish, base)
-        key = inputs.key(inputs.digest(wish.root), identity, engine.program, repr(replace(recipe, root=Path())))
-        folder = place / ("second" if anew else "built")
-        kept = folder / f"{wish.target}-{key}.tar"
-        if identity and kept.exists():
-            kept.touch()
-            return kept
-        workshop.make(recipe, engine, kept, progress, what=f"{wish.target} on {base}", anew=anew)
-        _forget_old(folder, wish.target)
+def build_with(engine: Engine, wish: Wish, progress: Progress, *, anew: bool = False) -> Path:
+    """As `build`, with an engine that is opened already.
+
+    Args:
+        engine: Of `workshop.opened`; `wish.engine` is not looked at.
+        wish: What somebody asks for.
+        progress: Where the steps are shown.
+        anew: Take nothing from earlier builds but the base and downloads, and keep the result apart from theirs.
+    """
+    base, identity = _base(wish, engine, progress)
+    recipe = _recipe(wish, base)
+    key = inputs.key(inputs.digest(wish.root), identity, engine.program, repr(replace(recipe, root=Path())))
+    folder = workshop.store() / ("second" if anew else "built")
+    kept = folder / f"{wish.target}-{key}.tar"
+    if identity and kept.exists():
+        kept.touch()
         return kept
+    workshop.make(recipe, engine, kept, progress, what=f"{wish.target} on {base}", anew=anew)
+    _forget_old(folder, wish.target)
+    return kept
 
 
-def _base(wish: Wish, engine: Engine, place: Path, progress: Progress) -> tuple[str, str]:
+def _base(wish: Wish, engine: Engine, progress: Progress) -> tuple[str, str]:
     """The base's name in the engine's store, and what tells its content from another's; empty: nothing does."""
     if wish.base not in {"", debian.NAME}:
         return wish.base, ""
@@ -102,7 +108,7 @@ def _base(wish: Wish, engine: Engine, place: Path, progress: Progress) -> tuple[
     workshop.install(
         "mmdebstrap", progress, otherwise=f"name an image that can be pulled: make image BASE_IMAGE={DEFAULT_BASE}"
     )
-    made = debian.provide(place, progress, epoch=EPOCH)
+    made = debian.provide(workshop.store(), progress, epoch=EPOCH)
     workshop.load(engine, made, progress, what="the base image")
     return debian.NAME, archive.read(made).layers[0]
 

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import cache
 from cluster.progress import Progress
 from scripts.image import build, workshop
 from scripts.image.build import Wish
@@ -27,6 +26,11 @@ class Project:
     runtime: Wish
     """What takes the place of `RUNTIME` in its Dockerfile."""
 
+    @property
+    def title(self) -> str:
+        """The name of its directory."""
+        return self.root.resolve().name
+
 
 def build_project(project: Project, progress: Progress) -> Path:
     """Build an image. The engine's own cache of layers is what makes a second time quick.
@@ -40,12 +44,9 @@ def build_project(project: Project, progress: Progress) -> Path:
         cluster.errors.ClusterError: As `build.build`.
     """
     _demand_runtime(project.root / "Dockerfile")
-    runtime = build.build(project.runtime, progress)
-    place = workshop.store()
-    title = project.root.resolve().name
-    archived = place / "projects" / f"{title}.tar"
-    with cache.locked(place / ".lock"):
-        engine = workshop.engine_for(project.runtime.engine, progress)
+    archived = workshop.store() / "projects" / f"{project.title}.tar"
+    with workshop.opened(project.runtime.engine, progress) as engine:
+        runtime = build.build_with(engine, project.runtime, progress)
         # The store may have been emptied, or have another build under this name, since the archive was written.
         workshop.load(engine, runtime, progress, what="the runtime's image", saved_as=project.runtime.name)
         recipe = Recipe(
@@ -54,7 +55,7 @@ def build_project(project: Project, progress: Progress) -> Path:
             arguments={"RUNTIME": project.runtime.name},
             epoch=project.runtime.epoch,
         )
-        workshop.make(recipe, engine, archived, progress, what=title)
+        workshop.make(recipe, engine, archived, progress, what=project.title)
     return archived
 
 

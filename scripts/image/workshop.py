@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster import cache, packages
@@ -11,7 +13,7 @@ from scripts.image import engines, steps
 from scripts.image.engines import Engine, Recipe
 from scripts.image.errors import NoBaseError, NoEngineError
 
-__all__ = ["engine_for", "install", "load", "make", "store"]
+__all__ = ["install", "load", "make", "opened", "store"]
 
 _MOST_BYTES = 6 << 30
 """Of layers that buildah keeps for the next build; then it begins anew."""
@@ -35,8 +37,9 @@ def store() -> Path:
     return cache.root() / "image"
 
 
-def engine_for(wanted: str, progress: Progress) -> Engine:
-    """The engine to build with; buildah is installed where there is none.
+@contextmanager
+def opened(wanted: str, progress: Progress) -> Iterator[Engine]:
+    """The engine to build with, for nobody else meanwhile; buildah is installed where there is none.
 
     Args:
         wanted: What the user named. Empty: the first that works.
@@ -46,6 +49,11 @@ def engine_for(wanted: str, progress: Progress) -> Engine:
         NoEngineError: The named one fails here, or there is none and none can be installed.
         cluster.errors.ClusterError: It could not be installed, or the person at the terminal said no.
     """
+    with cache.locked(store() / ".lock"):
+        yield _engine(wanted, progress)
+
+
+def _engine(wanted: str, progress: Progress) -> Engine:
     tried = engines.probes()
     name = engines.choose(wanted, lambda one: steps.answer(tried[one]) is not None)
     if name is None:
