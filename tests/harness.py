@@ -236,16 +236,18 @@ def install_crds(plane: "ControlPlane") -> None:
 
 
 def install(plane: "ControlPlane", kustomization: Path) -> None:
-    """Apply what there is, and wait until the kinds are served that it defines. Others' may come and go meanwhile.
-
-    With kubectl, because some fixtures run inside an event loop.
-    """
-    kubectl = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}"]
-    apply = ["apply", "--server-side", "--output=name", "-k", str(kustomization)]
-    applied = subprocess.run([*kubectl, *apply], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    """Apply what there is, and wait until the kinds are served that it defines. Others' may come and go meanwhile."""
+    applied = kubectl(plane, "apply", "--server-side", "--output=name", "-k", str(kustomization)).split()
     definitions = [name for name in applied if name.startswith("customresourcedefinition.")]
-    wait = ["wait", "--for=condition=Established", "--timeout=60s", *definitions]
-    subprocess.run([*kubectl, *wait], check=True, stdout=subprocess.DEVNULL)
+    kubectl(plane, "wait", "--for=condition=Established", "--timeout=60s", *definitions)
+
+
+def kubectl(plane: "ControlPlane", *arguments: str, given: str = "") -> str:
+    """What it prints; a failure is the test's. Some fixtures that need it run inside an event loop."""
+    command = [str(plane.kubectl), f"--kubeconfig={plane.kubeconfig}", *arguments]
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
 
 
 class Operator:

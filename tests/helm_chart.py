@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import CRD, POD, ROOT, Api, install_crds
+from harness import CRD, POD, ROOT, Api, install_crds, kubectl
 from manifests import parsed
-from operator_account import account_kubeconfig, kubectl
+from operator_account import account_kubeconfig
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:

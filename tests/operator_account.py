@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from harness import ROOT, Api, Operator
+from harness import ROOT, Api, Operator, kubectl
 from manifests import Right, one
 from runner.objects import Raw
 
@@ -25,7 +25,6 @@ __all__ = [
     "account_kubeconfig",
     "allowed",
     "asked_by",
-    "kubectl",
     "operating",
     "rights_given",
 ]
@@ -66,22 +65,17 @@ def _right_of(verb: str, target: Raw) -> Right:
     return Right(target.get("apiGroup", ""), target["resource"] + subresource, verb)
 
 
-def kubectl(plane: "ControlPlane", *arguments: str, text: str = "") -> str:
-    command = [plane.kubectl, f"--kubeconfig={plane.kubeconfig}", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, input=text).stdout
-
-
 @contextmanager
 def rights_given(plane: "ControlPlane", objects: Sequence[Raw]) -> Iterator[None]:
     """Namespace, service account, roles and bindings among these objects. The rights are taken away in the end."""
     needed = [obj for obj in objects if obj["kind"] in _RBAC_KINDS]
-    kubectl(plane, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(needed))
+    kubectl(plane, "apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(needed))
     try:
         yield
     finally:
         # A namespace takes its time to go, and without rights there is nobody in it.
         bindings = [obj for obj in needed if obj["kind"].endswith("Binding")]
-        kubectl(plane, "delete", "--ignore-not-found", "-f", "-", text=yaml.safe_dump_all(bindings))
+        kubectl(plane, "delete", "--ignore-not-found", "-f", "-", given=yaml.safe_dump_all(bindings))
 
 
 @contextmanager

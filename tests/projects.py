@@ -4,7 +4,6 @@ All by kubectl, because the fixtures that need it run once for many tests and ou
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness import ROOT, Operator, install
+from harness import ROOT, Operator, install, kubectl
 from runner.objects import GroupVersionKind, Raw
 
 if TYPE_CHECKING:
@@ -22,10 +21,14 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCESS",
     "EXAMPLES",
+    "FOO",
     "MEMCACHED",
     "MEMCACHED_PROJECT",
+    "MINIMART",
+    "PRINTER",
     "PROBE",
     "TENANT",
+    "WEB_ECHO",
     "Cluster",
     "memcached_operator",
     "project_operator",
@@ -37,6 +40,10 @@ MEMCACHED_PROJECT = EXAMPLES / "memcached"
 MEMCACHED, TENANT, ACCESS, PROBE = (
     GroupVersionKind("cache.example.com", "v1alpha1", kind) for kind in ("Memcached", "Tenant", "Access", "Probe")
 )
+FOO = GroupVersionKind("example.com", "v1beta1", "Foo")
+MINIMART = GroupVersionKind("charts.samutup.com", "v1alpha1", "Minimart")
+PRINTER = GroupVersionKind("cadumillani.com.br", "v1", "Printer")
+WEB_ECHO = GroupVersionKind("test.com", "v1", "Echo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +53,17 @@ class Cluster:
     plane: "ControlPlane"
 
     def kubectl(self, *arguments: str, given: str = "") -> str:
-        command = [str(self.plane.kubectl), f"--kubeconfig={self.plane.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
-        return done.stdout
+        return kubectl(self.plane, *arguments, given=given)
 
     def apply(self, *arguments: str) -> None:
         self.kubectl("apply", "--server-side", *arguments)
 
     def install(self, kustomization: Path) -> None:
         install(self.plane, kustomization)
+
+    def uninstall(self, kustomization: Path) -> None:
+        """Waits: a kind that goes while the next operator comes would be taken from under it."""
+        self.kubectl("delete", "-k", str(kustomization), "--timeout=60s")
 
     def namespace(self, name: str, *, restricted: bool = False) -> None:
         """Have a namespace with the account that Pods need to get in; `restricted`: and strict Pod Security."""
@@ -103,8 +111,7 @@ def project_operator(
     finally:
         running.dispose()
         cluster.kubectl("delete", "-k", str(project / "config" / "rbac"), "--wait=false")
-        # Waited for: a kind that goes while the next operator comes would be taken from under it.
-        cluster.kubectl("delete", "-k", str(project / "config" / "crd"), "--timeout=60s")
+        cluster.uninstall(project / "config" / "crd")
 
 
 @contextmanager

@@ -9,8 +9,7 @@ import pytest
 
 from cluster.node import Node
 from deployment import SYSTEM, left_of_ours, make
-from harness import CRON_JOB, ECHO, JOB, LEASE, POD, ROOT, Api, echo, install_crds
-from operator_account import kubectl
+from harness import CRON_JOB, ECHO, JOB, LEASE, POD, ROOT, Api, echo, install_crds, kubectl
 from runner.objects import Raw
 from scripts.image.archive import Image
 

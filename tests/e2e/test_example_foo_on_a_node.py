@@ -7,15 +7,14 @@ import pytest
 
 import hostile
 from harness import POD, Api, Operator
-from projects import EXAMPLES, Cluster, project_operator
-from runner.objects import GroupVersionKind, Raw
+from projects import EXAMPLES, FOO, Cluster, project_operator
+from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-FOO = GroupVersionKind("example.com", "v1beta1", "Foo")
 SPACE = "foos"
 TEXTS = {name: hostile.TEXTS[name] for name in ("option", "quotes", "shell", "variables", "jinja", "lines", "format")}
 

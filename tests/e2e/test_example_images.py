@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from built_image import wish
-from cluster.progress import Progress
+from built_image import built_project
 from container import Root, require_runc
 from harness import Api, succeeded
-from projects import EXAMPLES, Cluster
-from runner.objects import GroupVersionKind
-from scripts.image import archive
-from scripts.image.project import Project, build_project
+from projects import EXAMPLES, FOO, PRINTER, WEB_ECHO, Cluster
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
-KINDS = {
-    "foo": GroupVersionKind("example.com", "v1beta1", "Foo"),
-    "printer": GroupVersionKind("cadumillani.com.br", "v1", "Printer"),
-    "webecho": GroupVersionKind("test.com", "v1", "Echo"),
-}
+KINDS = {"foo": FOO, "printer": PRINTER, "webecho": WEB_ECHO}
 """minimart's needs an image of Go to be pulled, memcached's operator needs more than a container of its own."""
 
 
@@ -33,11 +25,8 @@ KINDS = {
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Root]:
     """The unpacked image of the example that the test is called with."""
     require_runc()
-    project = Project(
-        root=EXAMPLES / request.param, name=f"localhost/image-test-{request.param}:dev", runtime=wish("base")
-    )
     place = tmp_path / "image"
-    yield Root(archive.read(build_project(project, Progress())), place)
+    yield Root(built_project(EXAMPLES / request.param), place)
     shutil.rmtree(place)
 
 
@@ -67,4 +56,4 @@ async def test_operator_in_an_examples_image_serves_its_samples(
                 await api.until(KINDS[example], namespace, name, succeeded)
             cluster.kubectl("delete", *samples, "--timeout=60s")
     finally:
-        cluster.kubectl("delete", "-k", str(config / "crd"), "--timeout=60s")
+        cluster.uninstall(config / "crd")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import DEPLOYMENT, Api, Operator
-from projects import EXAMPLES, Cluster, project_operator, resource
+from projects import EXAMPLES, MINIMART, Cluster, project_operator, resource
 from runner.objects import GroupVersionKind, Raw
 from served import give_http_echo, node_url, until_served
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-MINIMART = GroupVersionKind("charts.samutup.com", "v1alpha1", "Minimart")
 SERVICE = GroupVersionKind("", "v1", "Service")
 SPACE = "shops"
 

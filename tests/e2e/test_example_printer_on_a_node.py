@@ -7,15 +7,14 @@ import pytest
 
 import hostile
 from harness import POD, Api, Operator, eventually
-from projects import EXAMPLES, Cluster, project_operator, resource
-from runner.objects import GroupVersionKind, Raw
+from projects import EXAMPLES, PRINTER, Cluster, project_operator, resource
+from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-PRINTER = GroupVersionKind("cadumillani.com.br", "v1", "Printer")
 SPACE = "printers"
 
 

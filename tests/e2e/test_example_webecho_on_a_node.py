@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import DEPLOYMENT, Api, Operator
-from projects import EXAMPLES, Cluster, project_operator, resource
-from runner.objects import GroupVersionKind, Raw
+from projects import EXAMPLES, WEB_ECHO, Cluster, project_operator, resource
+from runner.objects import Raw
 from served import give_http_echo, node_url, until_served
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-WEB_ECHO = GroupVersionKind("test.com", "v1", "Echo")
 SPACE = "web"
 
 

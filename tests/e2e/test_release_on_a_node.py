@@ -14,9 +14,21 @@ from cluster import images
 from cluster.node import Node
 from cluster.progress import Progress
 from go_echoperator import OLD_CHART, child_of, held_lease, lease_spec
-from harness import CRON_JOB, DEPLOYMENT, ECHO, JOB, LEASE, POD, SCHEDULED_ECHO, Api, echo, scheduled_echo, succeeded
+from harness import (
+    CRON_JOB,
+    DEPLOYMENT,
+    ECHO,
+    JOB,
+    LEASE,
+    POD,
+    SCHEDULED_ECHO,
+    Api,
+    echo,
+    kubectl,
+    scheduled_echo,
+    succeeded,
+)
 from helm_chart import CHART, Helm, definitions_removed, subresources
-from operator_account import kubectl
 from runner.objects import GroupVersionKind, Raw
 from scripts import deploy
 from scripts.image.archive import Image

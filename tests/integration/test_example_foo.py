@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness import COLLECTED, CRD, POD, Api, Operator, condition_of, eventually, succeeded
-from projects import EXAMPLES, Cluster, project_operator
+from projects import EXAMPLES, FOO, Cluster, project_operator
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROJECT = EXAMPLES / "foo"
-FOO, FORMER = (GroupVersionKind("example.com", version, "Foo") for version in ("v1beta1", "v1alpha1"))
+FORMER = GroupVersionKind("example.com", "v1alpha1", "Foo")
 SPACE = "foos"
 SEED: Raw = {
     "type": "object",

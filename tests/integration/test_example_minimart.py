@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import DEPLOYMENT, POD, Api, Operator, condition_of, eventually, succeeded
-from projects import EXAMPLES, Cluster, project_operator, resource
+from projects import EXAMPLES, MINIMART, Cluster, project_operator, resource
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, Raw
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROJECT = EXAMPLES / "minimart"
-MINIMART = GroupVersionKind("charts.samutup.com", "v1alpha1", "Minimart")
 SERVICE, ACCOUNT, CONFIG_MAP = (GroupVersionKind("", "v1", kind) for kind in ("Service", "ServiceAccount", "ConfigMap"))
 AUTOSCALER = GroupVersionKind("autoscaling", "v2", "HorizontalPodAutoscaler")
 INGRESS = GroupVersionKind("networking.k8s.io", "v1", "Ingress")

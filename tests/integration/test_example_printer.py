@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import COLLECTED, POD, Api, Operator, condition_of, succeeded
-from projects import EXAMPLES, Cluster, project_operator, resource
+from projects import EXAMPLES, PRINTER, Cluster, project_operator, resource
 from runner.kube.errors import ApiError
-from runner.objects import GroupVersionKind, Raw
+from runner.objects import Raw
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROJECT = EXAMPLES / "printer"
-PRINTER = GroupVersionKind("cadumillani.com.br", "v1", "Printer")
 SPACE = "printers"
 
 

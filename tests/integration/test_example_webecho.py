@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import DEPLOYMENT, POD, Api, Operator, condition_of, eventually, succeeded
-from projects import EXAMPLES, Cluster, project_operator, resource
+from projects import EXAMPLES, WEB_ECHO, Cluster, project_operator, resource
 from runner.kube.errors import ApiError
 from runner.objects import GroupVersionKind, ObjectRef, Raw
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 PROJECT = EXAMPLES / "webecho"
-WEB_ECHO = GroupVersionKind("test.com", "v1", "Echo")
 SERVICE = GroupVersionKind("", "v1", "Service")
 SPACE = "web"
 

@@ -27,11 +27,12 @@ from harness import (
     Operator,
     echo,
     eventually,
+    kubectl,
     scheduled_echo,
     succeeded,
 )
 from manifests import Right, kustomized, parsed, rights_of
-from operator_account import ACCOUNT, SYSTEM, USER, Asked, allowed, asked_by, kubectl, operating, rights_given
+from operator_account import ACCOUNT, SYSTEM, USER, Asked, allowed, asked_by, operating, rights_given
 from runner.kube.client import MERGE_PATCH
 from runner.objects import Raw
 
@@ -156,7 +157,7 @@ def reduced(control_plane: "ControlPlane") -> None:
         subject: Raw = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": without(index)}
         objects.append({**head, "kind": "ClusterRole", "rules": [right.as_rule() for right in kept]})
         objects.append({**head, "kind": "ClusterRoleBinding", "roleRef": role, "subjects": [subject]})
-    kubectl(control_plane, "apply", "--server-side", "-f", "-", text=yaml.safe_dump_all(objects))
+    kubectl(control_plane, "apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(objects))
 
 
 def without(index: int | None) -> str:
